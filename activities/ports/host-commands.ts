@@ -1,0 +1,39 @@
+import type { HealthCheck } from '../../domain/fleet';
+import type { HostId, VmId } from '../../domain/ids';
+import type { VmDisk, VmShape } from '../../domain/records';
+
+/** Where a VM's signs of life stood before it was started, so that old console output is never taken for new. */
+export interface HealthMark {
+  readonly consoleBytes: number;
+}
+
+export type DiskSight =
+  | { readonly path: string; readonly seen: 'usable' }
+  | { readonly path: string; readonly seen: 'missing' | 'unreadable' | 'hung'; readonly detail: string };
+
+/**
+ * What must be read *on* a host: ssh in production, namespace entry in the lab. Faults: `HOST_COMMAND_FAILED`; `HYPERVISOR_BUSY`
+ * when the host's bulkhead is full. Every call has a deadline and kills what it started.
+ */
+export interface HostCommandsPort {
+  /**
+   * The id of the host's present boot. `silent` and `refused` are answers here, not faults: they are signs of their own. `refused` means
+   * that somebody's kernel answered "nobody here".
+   */
+  bootId(
+    host: HostId,
+    signal: AbortSignal,
+  ): Promise<{ says: 'answers'; bootId: string } | { says: 'silent' | 'refused'; detail: string }>;
+  /** Whether each disk's file or device can be opened there. Never writes, never takes a lock. */
+  inspectDisks(host: HostId, disks: readonly VmDisk[], signal: AbortSignal): Promise<DiskSight[]>;
+  /** Taken before a start. */
+  markHealth(host: HostId, shape: VmShape, signal: AbortSignal): Promise<HealthMark>;
+  /** One look: healthy now or not yet. `running` checks are answered by the hypervisor's list, not here. */
+  isHealthy(
+    host: HostId,
+    vm: { readonly vmId: VmId; readonly name: string; readonly shape: VmShape },
+    check: HealthCheck,
+    mark: HealthMark,
+    signal: AbortSignal,
+  ): Promise<boolean>;
+}

@@ -1,0 +1,52 @@
+import type { StartPermit } from '../../domain/evidence';
+import type { Fault } from '../../domain/faults';
+import type { HostId, VmId } from '../../domain/ids';
+import type { HostVmList } from '../../domain/observations';
+import type { StoredDefinition, VmShape } from '../../domain/records';
+
+/**
+ * What an act on a hypervisor came to. `refused`: it answered, and the act did not happen. `unreachable`: the act was not sent.
+ * `unknown`: it was sent and not answered, so it may have happened: read until it is known.
+ */
+export type ActOutcome =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'refused'; readonly fault: Fault }
+  | { readonly kind: 'unreachable'; readonly fault: Fault }
+  | { readonly kind: 'unknown'; readonly fault: Fault };
+
+export interface ReadDefinition {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly persistent: boolean;
+  readonly autostart: boolean;
+  readonly text: string;
+  readonly shape: VmShape;
+}
+
+/**
+ * One host's hypervisor. Reads throw `HYPERVISOR_UNREACHABLE`, `HYPERVISOR_BUSY` or `LIST_INCOMPLETE`; acts return an `ActOutcome`.
+ * Every call has a deadline of its own and is bulkheaded per host, so that a hung host never slows another. Aborting the signal ends
+ * the call and whatever it started here; it undoes nothing on the host.
+ */
+export interface HypervisorPort {
+  /** Every VM the host knows, with its state; complete or thrown. "Absent" may be concluded only from this. */
+  list(host: HostId, signal: AbortSignal): Promise<HostVmList>;
+  /** Definitions of the VMs named (all when undefined), read in one go. A VM that vanished meanwhile is left out. */
+  definitions(host: HostId, vms: readonly VmId[] | undefined, signal: AbortSignal): Promise<ReadDefinition[]>;
+  /** Makes the definition known on the host without starting it. Repeatable: the same definition again is `ok`. */
+  define(host: HostId, definition: StoredDefinition, signal: AbortSignal): Promise<ActOutcome>;
+  /**
+   * Starts the VM on the permit's target. A persistent VM must have been defined there; a transient one is created from its stored
+   * definition. Running there already is `ok`. A lock held by somebody else is `refused` with `LOCK_HELD` and the holder where known.
+   */
+  start(
+    permit: StartPermit,
+    definition: StoredDefinition,
+    persistent: boolean,
+    signal: AbortSignal,
+  ): Promise<ActOutcome>;
+  /** Takes the definition away. Refused while the VM runs there. Not known there is `ok`. */
+  undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
+  /** Keeps the host from starting the VM by itself at boot. */
+  disableAutostart(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
+}

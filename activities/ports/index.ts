@@ -1,0 +1,24 @@
+import type { FencingPort } from './fencing';
+import type { HostCommandsPort } from './host-commands';
+import type { HypervisorPort } from './hypervisor';
+import type { InventoryPort } from './inventory';
+import type { NotifierPort } from './notifier';
+import type { StorageLocksPort, VolumesPort } from './storage';
+
+/** Everything activities may touch outside the process. Built by `workers/`, from drivers or from the simulated datacenter. */
+export interface Ports {
+  readonly fencing: FencingPort;
+  readonly hypervisor: HypervisorPort;
+  readonly hostCommands: HostCommandsPort;
+  readonly storageLocks: StorageLocksPort;
+  readonly volumes: VolumesPort;
+  readonly inventory: InventoryPort;
+  readonly notifier: NotifierPort;
+}
+
+export type { ActOutcome, HypervisorPort, ReadDefinition } from './hypervisor';
+export type { DiskSight, HealthMark, HostCommandsPort } from './host-commands';
+export type { FencingPort } from './fencing';
+export type { DeviceHealth, DiscoveredVm, IncidentChange, InventoryPort, Sighting } from './inventory';
+export type { NotifierPort } from './notifier';
+export type { HeldLock, LockListing, StorageLocksPort, StorageReadiness, VolumesPort } from './storage';

@@ -1,0 +1,138 @@
+import type { FenceEvidence } from '../../domain/evidence';
+import type { Capacity } from '../../domain/fleet';
+import type { ClusterId, EvidenceId, FenceDeviceId, HostId, IncidentId, VmId } from '../../domain/ids';
+import type { Timestamp } from '../../domain/observations';
+import type {
+  AlertRecord,
+  EvidenceRecord,
+  HostRecord,
+  IncidentRecord,
+  Reservation,
+  StoredDefinition,
+  TimelineEntry,
+  Trigger,
+  VmRecord,
+} from '../../domain/records';
+
+/** Where a definition of a VM was seen and has not since been seen removed. */
+export interface Sighting {
+  readonly vmId: VmId;
+  readonly hostId: HostId;
+  readonly seenAt: Timestamp;
+}
+
+export interface DeviceHealth {
+  readonly deviceId: FenceDeviceId;
+  readonly loginRefusals: number;
+  readonly lastRefusedAt: Timestamp | undefined;
+  readonly lastAnswerAt: Timestamp | undefined;
+}
+
+export interface DiscoveredVm {
+  /** The record as it should stand; `version` and `definitionVersion` are the inventory's to count. */
+  readonly vm: Omit<VmRecord, 'version' | 'definitionVersion' | 'epoch' | 'desired'>;
+  /** Undefined when the definition was not read this time. */
+  readonly definitionText: string | undefined;
+}
+
+export type IncidentChange = Partial<
+  Pick<IncidentRecord, 'phase' | 'summary' | 'nextCommand' | 'outcome' | 'closedAt'>
+>;
+
+/**
+ * Theory of operation. What VMedic knows, shared by CLI, API and workers: always a PostgreSQL server. Rows change by compare-and-set
+ * on their version; a lost race throws `RECORD_CHANGED`. Every write may be repeated (workers die between the write and its report):
+ * repeated with the same arguments it changes nothing more. Faults: `INVENTORY_UNREACHABLE`, `RECORD_CHANGED`, `UNKNOWN_VM`.
+ */
+export interface InventoryPort {
+  /** Makes sure that every declared host has a row; never changes existing ones. */
+  ensureHosts(hosts: readonly { readonly hostId: HostId; readonly clusterId: ClusterId }[]): Promise<void>;
+  hosts(filter?: { readonly clusterId?: ClusterId }): Promise<HostRecord[]>;
+  host(id: HostId): Promise<HostRecord | undefined>;
+  updateHost(
+    id: HostId,
+    expectedVersion: number,
+    change: Partial<Pick<HostRecord, 'standing' | 'bootId' | 'lastSeenAt'>>,
+  ): Promise<HostRecord>;
+
+  vms(filter?: {
+    readonly clusterId?: ClusterId;
+    readonly hostId?: HostId;
+    readonly ids?: readonly VmId[];
+  }): Promise<VmRecord[]>;
+  vm(id: VmId): Promise<VmRecord | undefined>;
+  updateVm(
+    id: VmId,
+    expectedVersion: number,
+    change: Partial<Pick<VmRecord, 'hostId' | 'desired' | 'observed' | 'protected' | 'epoch'>>,
+  ): Promise<VmRecord>;
+  /**
+   * Stores what one host's complete list showed: new VMs are added (desired = running when seen running), definitions get a new version
+   * when their text changed, sightings are recorded for the VMs listed and removed for this host's others. Never changes `hostId`
+   * or `desired` of a VM that is known already, unless `adopt` names it.
+   */
+  recordDiscovery(
+    hostId: HostId,
+    at: Timestamp,
+    vms: readonly DiscoveredVm[],
+    adopt?: readonly VmId[],
+  ): Promise<{ added: VmId[]; redefined: VmId[] }>;
+
+  definition(vm: VmId): Promise<StoredDefinition | undefined>;
+  sightings(vms: readonly VmId[]): Promise<Sighting[]>;
+  recordSighting(vm: VmId, host: HostId, at: Timestamp): Promise<void>;
+  removeSighting(vm: VmId, host: HostId): Promise<void>;
+
+  /**
+   * Keeps room for a VM on a host. One reservation per VM: the same again is `reserved`; one on another host for the same incident is
+   * moved. `no-room` when the host's capacity less what runs and is reserved there does not suffice. Atomic per host.
+   */
+  reserve(wanted: Reservation, capacity: Capacity): Promise<'reserved' | 'no-room'>;
+  releaseReservation(vm: VmId, incident: IncidentId): Promise<void>;
+  reservations(): Promise<Reservation[]>;
+
+  /** Opens the incident, or returns the one open already for its target with the trigger attached. */
+  openIncident(
+    incident: Pick<
+      IncidentRecord,
+      'incidentId' | 'target' | 'clusterId' | 'epoch' | 'workflowId' | 'openedAt'
+    >,
+    trigger: Trigger,
+  ): Promise<IncidentRecord>;
+  attachTrigger(id: IncidentId, trigger: Trigger): Promise<void>;
+  incident(id: IncidentId): Promise<IncidentRecord | undefined>;
+  /** Newest first. */
+  incidents(filter?: {
+    readonly open?: boolean;
+    readonly hostId?: HostId;
+    readonly vmId?: VmId;
+    readonly clusterId?: ClusterId;
+    readonly limit?: number;
+  }): Promise<IncidentRecord[]>;
+  updateIncident(id: IncidentId, change: IncidentChange): Promise<IncidentRecord>;
+
+  /** Appends to the incident's hash chain. `key` makes it idempotent: the same key again changes nothing. */
+  appendTimeline(
+    id: IncidentId,
+    entries: readonly (Pick<TimelineEntry, 'at' | 'kind' | 'sentence' | 'facts'> & {
+      readonly key: string;
+    })[],
+  ): Promise<void>;
+  timeline(id: IncidentId): Promise<TimelineEntry[]>;
+
+  storeEvidence(evidence: FenceEvidence): Promise<void>;
+  evidence(id: EvidenceId): Promise<EvidenceRecord | undefined>;
+  /** The newest evidence for a host that has not lapsed. */
+  evidenceFor(host: HostId): Promise<FenceEvidence | undefined>;
+  /** The host was seen to answer: whatever said that it is off proves nothing any more. */
+  lapseEvidence(host: HostId, at: Timestamp): Promise<void>;
+
+  deviceHealth(id: FenceDeviceId): Promise<DeviceHealth>;
+  noteDeviceAnswer(id: FenceDeviceId, answer: 'answered' | 'login-refused', at: Timestamp): Promise<void>;
+  /** A person says that the password is right now. */
+  forgetLoginRefusals(ids: readonly FenceDeviceId[]): Promise<void>;
+
+  raiseAlert(alert: Omit<AlertRecord, 'clearedAt'>): Promise<'raised' | 'already'>;
+  clearAlert(key: string, at: Timestamp): Promise<'cleared' | 'not-raised'>;
+  alerts(filter?: { readonly open?: boolean }): Promise<AlertRecord[]>;
+}

@@ -1,0 +1,50 @@
+import type { FenceEvidence, StartPermit } from '../../domain/evidence';
+import type { Fault } from '../../domain/faults';
+import type { LockStrategy } from '../../domain/fleet';
+import type { HostId, PoolId } from '../../domain/ids';
+import type { Timestamp } from '../../domain/observations';
+import type { VmDisk } from '../../domain/records';
+
+export interface HeldLock {
+  readonly poolId: PoolId;
+  readonly path: string;
+  /** The lock's own id at the server, where it has one. */
+  readonly lockId: string;
+  readonly owner: HostId | { readonly foreign: string };
+}
+
+export interface LockListing {
+  readonly poolId: PoolId;
+  readonly observedAt: Timestamp;
+  /** `none`: the pool carries no locks between hosts, evidence alone decides. */
+  readonly knows: 'locks' | 'probe-only' | 'none';
+  readonly locks: readonly HeldLock[];
+}
+
+/** Locks that a dead host left on a pool. Faults: `LOCKS_NOT_RELEASED`, `POOL_UNSUPPORTED`, `HOST_COMMAND_FAILED`. */
+export interface StorageLocksPort {
+  readonly strategies: readonly LockStrategy[];
+  /** Locks on these images, whoever holds them. Reads only. */
+  list(pool: PoolId, images: readonly string[], signal: AbortSignal): Promise<LockListing>;
+  /** Releases exactly these locks of exactly the host that the evidence is about. Already gone is a success. */
+  release(
+    pool: PoolId,
+    locks: readonly HeldLock[],
+    evidence: FenceEvidence,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Whether `image` can be locked from `from` now. Takes the lock for a moment at most, writes nothing. */
+  probe(pool: PoolId, image: string, from: HostId, signal: AbortSignal): Promise<'free' | 'held'>;
+}
+
+export type StorageReadiness =
+  | { readonly ready: true; readonly activated: readonly string[] }
+  | { readonly ready: false; readonly fault: Fault };
+
+/** A VM's volumes on the host where it is to start. Never creates, zeroes, repairs or deletes anything. */
+export interface VolumesPort {
+  /** Makes the disks usable there (activates what must be), read back. Not ready yet is an answer, not an error. Repeatable. */
+  makeReady(permit: StartPermit, disks: readonly VmDisk[], signal: AbortSignal): Promise<StorageReadiness>;
+  /** Deactivates only what `makeReady` activated. Repeatable. */
+  standDown(host: HostId, activated: readonly string[], signal: AbortSignal): Promise<void>;
+}

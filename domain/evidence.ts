@@ -1,0 +1,184 @@
+/**
+ * Theory of operation. Two proofs stand between a failure and an act that could make two writers:
+ *
+ * - `FenceEvidence`: this host is off. Made only from power readings of every device of one fence level, all `off`, or from an
+ *   operator's attestation. Releasing a dead host's locks takes one.
+ * - `StartPermit`: this VM may start on that target. Made only when every host that may hold the VM is accounted for: by
+ *   `FenceEvidence`, or by that host's own complete list, read after the incident began, in which the VM is at rest.
+ *
+ * Both are plain data, so that they travel through workflow histories; the brands keep anybody from writing them by hand.
+ *
+ * INVARIANTS:
+ * - Unknown is never off: no function here makes a proof from an error, a timeout or an absence of answers.
+ * - Proofs age. `isFresh` is asked again right before the act, not only when the proof was made.
+ * - An attestation does not age by the clock; it lapses when the host is seen to answer again.
+ */
+import type { FenceLevel } from './fleet';
+import type { EvidenceId, HostId, IncidentId, VmId } from './ids';
+import { limits } from './limits';
+import { type HostVmList, isAtRest, millisOf, type PowerReading, type Timestamp } from './observations';
+
+declare const proof: unique symbol;
+interface Proof<Kind extends string> {
+  readonly [proof]: Kind;
+}
+
+interface EvidenceFacts {
+  readonly id: EvidenceId;
+  readonly hostId: HostId;
+  readonly incidentId: IncidentId;
+}
+
+export interface ObservedOff extends EvidenceFacts {
+  readonly method: 'observed-off';
+  readonly level: string;
+  readonly readings: readonly PowerReading[];
+  /** The oldest of its readings: an age is as good as its worst part. */
+  readonly observedAt: Timestamp;
+}
+
+export interface Attested extends EvidenceFacts {
+  readonly method: 'attested';
+  readonly by: string;
+  readonly reason: string;
+  readonly observedAt: Timestamp;
+}
+
+export type FenceEvidence = (ObservedOff | Attested) & Proof<'FenceEvidence'>;
+
+export type Refused = { readonly refused: readonly string[] };
+
+/** Evidence from readings: every device of the level must have been read, and read as off. */
+export function evidenceFromReadings(
+  facts: EvidenceFacts,
+  level: FenceLevel,
+  readings: readonly PowerReading[],
+): FenceEvidence | Refused {
+  const refused: string[] = [];
+  const used: PowerReading[] = [];
+  if (level.devices.length === 0) refused.push(`fence level ${level.name} has no device: nothing was read`);
+  for (const device of level.devices) {
+    const reading = readings.filter((r) => r.deviceId === device.id && r.hostId === facts.hostId).at(-1);
+    if (reading === undefined) refused.push(`${device.id} was not read`);
+    else if (reading.power !== 'off') refused.push(`${device.id} reads "${reading.power}"`);
+    else used.push(reading);
+  }
+  if (refused.length > 0) return { refused };
+  const observedAt = used.map((r) => r.observedAt).sort((a, b) => millisOf(a) - millisOf(b))[0] as Timestamp;
+  return {
+    ...facts,
+    method: 'observed-off',
+    level: level.name,
+    readings: used,
+    observedAt,
+  } as unknown as FenceEvidence;
+}
+
+/** Evidence from a person who has seen to it that the host is off. Their name and reason are part of it. */
+export function evidenceFromAttestation(
+  facts: EvidenceFacts,
+  said: { readonly by: string; readonly reason: string; readonly at: Timestamp },
+): FenceEvidence | Refused {
+  const refused: string[] = [];
+  if (said.by.trim() === '') refused.push('an attestation needs a name');
+  if (said.reason.trim() === '') refused.push('an attestation needs a reason: what was seen or done');
+  if (refused.length > 0) return { refused };
+  return {
+    ...facts,
+    method: 'attested',
+    by: said.by,
+    reason: said.reason,
+    observedAt: said.at,
+  } as unknown as FenceEvidence;
+}
+
+/** Whether the evidence may still be acted on at `now`, or the power must be read again first. */
+export function evidenceIsFresh(evidence: FenceEvidence, nowMs: number): boolean {
+  if (evidence.method === 'attested') return true;
+  const age = nowMs - millisOf(evidence.observedAt);
+  return age <= limits.evidenceAgeMsMax && age >= -limits.clockSkewMsMax;
+}
+
+/** How one host that may hold the VM is accounted for. */
+export type Account =
+  | { readonly hostId: HostId; readonly by: 'fence-evidence'; readonly evidence: FenceEvidence }
+  | { readonly hostId: HostId; readonly by: 'own-list'; readonly list: HostVmList };
+
+interface PermitFacts {
+  readonly vmId: VmId;
+  readonly target: HostId;
+  readonly incidentId: IncidentId;
+  readonly issuedAt: Timestamp;
+  /** Version of the VM's record that the hosts were taken from: a newer record voids the permit. */
+  readonly recordVersion: number;
+  readonly accounts: readonly {
+    readonly hostId: HostId;
+    readonly by: 'fence-evidence' | 'own-list';
+    readonly observedAt: Timestamp;
+    readonly evidenceId?: EvidenceId;
+  }[];
+}
+
+export type StartPermit = PermitFacts & Proof<'StartPermit'>;
+
+export interface PermitRequest {
+  readonly vmId: VmId;
+  readonly target: HostId;
+  readonly incidentId: IncidentId;
+  readonly recordVersion: number;
+  /** The record's host, the target, and every host where a definition was seen and not since seen removed. */
+  readonly mayHold: readonly HostId[];
+  readonly accounts: readonly Account[];
+  readonly incidentBeganAt: Timestamp;
+  readonly now: Timestamp;
+}
+
+function accountProblem(request: PermitRequest, host: HostId): string | undefined {
+  const account = request.accounts.find((a) => a.hostId === host);
+  const now = millisOf(request.now);
+  if (account === undefined) return `${host} may hold it and is not accounted for`;
+  if (account.by === 'fence-evidence') {
+    if (account.evidence.hostId !== host)
+      return `the evidence for ${host} is about ${account.evidence.hostId}`;
+    if (!evidenceIsFresh(account.evidence, now))
+      return `the evidence that ${host} is off has aged: read its power again`;
+    return undefined;
+  }
+  if (account.list.hostId !== host) return `the list for ${host} is from ${account.list.hostId}`;
+  const read = millisOf(account.list.observedAt);
+  if (read < millisOf(request.incidentBeganAt)) return `the list of ${host} is older than the incident`;
+  if (now - read > limits.listAgeMsMax) return `the list of ${host} has aged: read it again`;
+  const seen = account.list.vms.find((v) => v.vmId === request.vmId);
+  if (seen !== undefined && !isAtRest(seen.state)) return `${host} says it is ${seen.state} (${seen.reason})`;
+  return undefined;
+}
+
+/** The permit, or every reason why there is none. */
+export function issueStartPermit(request: PermitRequest): StartPermit | Refused {
+  const hosts = [...new Set([...request.mayHold, request.target])];
+  const refused = hosts.map((h) => accountProblem(request, h)).filter((p) => p !== undefined);
+  if (request.accounts.some((a) => a.hostId === request.target && a.by === 'fence-evidence'))
+    refused.push(`${request.target} is fenced: it cannot be the target`);
+  if (refused.length > 0) return { refused };
+  return {
+    vmId: request.vmId,
+    target: request.target,
+    incidentId: request.incidentId,
+    issuedAt: request.now,
+    recordVersion: request.recordVersion,
+    accounts: request.accounts
+      .filter((a) => hosts.includes(a.hostId))
+      .map((a) =>
+        a.by === 'fence-evidence'
+          ? { hostId: a.hostId, by: a.by, observedAt: a.evidence.observedAt, evidenceId: a.evidence.id }
+          : { hostId: a.hostId, by: a.by, observedAt: a.list.observedAt },
+      ),
+  } as unknown as StartPermit;
+}
+
+/** A permit is good for one start, soon: its lists age like any other. Attestations are re-checked by whoever holds the evidence. */
+export function permitIsFresh(permit: StartPermit, nowMs: number): boolean {
+  return nowMs - millisOf(permit.issuedAt) <= limits.listAgeMsMax;
+}
+
+export const isRefused = (value: object): value is Refused => 'refused' in value;

@@ -1,0 +1,191 @@
+/**
+ * The one table of what can go wrong. A fault's code is a stable contract: it is the `type` of the Temporal failure, the `code` of
+ * `--json` errors and the key of runbooks. Its class decides what may follow:
+ *
+ * - `transient`: nothing happened, or a read failed; trying again is safe.
+ * - `permanent`: nothing happened, and trying again the same way is useless.
+ * - `outcome-unknown`: it may have happened. Never mapped to success or failure; the device is read until it is known.
+ */
+export type FaultClass = 'transient' | 'permanent' | 'outcome-unknown';
+
+interface FaultRule {
+  readonly class: FaultClass;
+  /** `{name}` is filled from the fault's facts. */
+  readonly sentence: string;
+  readonly next: string;
+}
+
+export const faultTable = {
+  HYPERVISOR_UNREACHABLE: {
+    class: 'transient',
+    sentence: 'The hypervisor of {host} does not answer: {detail}',
+    next: 'vmedic host show {host}',
+  },
+  HYPERVISOR_BUSY: {
+    class: 'transient',
+    sentence: 'Too many calls to {host} are waiting already; this one was not sent',
+    next: 'it is tried again by itself',
+  },
+  LIST_INCOMPLETE: {
+    class: 'transient',
+    sentence: 'The list of VMs on {host} could not be read completely: {detail}',
+    next: 'vmedic host show {host}',
+  },
+  CALL_OUTCOME_UNKNOWN: {
+    class: 'outcome-unknown',
+    sentence: '"{call}" on {host} was not answered in time; it may have taken effect',
+    next: 'it is read back by itself; see vmedic vm show {vm}',
+  },
+  LOCK_HELD: {
+    class: 'permanent',
+    sentence: 'The disk {path} of {vm} is held open by {holder}: somebody may be writing to it',
+    next: 'find who holds it before anything else; runbook "stuck"',
+  },
+  START_REFUSED: {
+    class: 'permanent',
+    sentence: '{host} refused to start {vm}: {detail}',
+    next: 'cure the cause named, then vmedic vm restart {vm}',
+  },
+  DEFINE_REFUSED: {
+    class: 'permanent',
+    sentence: '{host} refused the definition of {vm}: {detail}',
+    next: 'cure the cause named, then vmedic vm restart {vm}',
+  },
+  VM_NOT_FOUND: {
+    class: 'permanent',
+    sentence: '{vm} is not known to {host} (read from its complete list)',
+    next: 'vmedic vm show {vm}',
+  },
+  DEFINITION_NOT_STORED: {
+    class: 'permanent',
+    sentence: 'No definition of {vm} was stored while its host lived, so it cannot be made anywhere else',
+    next: 'define it by hand on a host, then vmedic vm restart {vm}',
+  },
+  PERMIT_REFUSED: {
+    class: 'permanent',
+    sentence: '{vm} must not start on {host} now: {detail}',
+    next: 'vmedic vm show {vm}',
+  },
+  EVIDENCE_CONTRADICTED: {
+    class: 'permanent',
+    sentence: '{host} was read as off, and yet {detail}: the proof does not hold, so nothing was done',
+    next: 'find out which of the two is true; runbook "stuck"',
+  },
+  EVIDENCE_AGED: {
+    class: 'transient',
+    sentence: 'The evidence that {host} is off is older than allowed and is read again',
+    next: 'it is read again by itself',
+  },
+  FENCE_DEVICE_SILENT: {
+    class: 'transient',
+    sentence: 'Fence device {device} of {host} does not answer: {detail}',
+    next: 'check its power and network; or see that {host} is off and vmedic incident attest-fenced',
+  },
+  FENCE_LOGIN_REFUSED: {
+    class: 'permanent',
+    sentence:
+      'Fence device {device} of {host} refused the login; it is left alone after {limit} refusals because BMCs lock accounts',
+    next: 'correct its password, then vmedic incident resume',
+  },
+  FENCE_OFF_NOT_TAKEN: {
+    class: 'transient',
+    sentence: 'Fence device {device} was told to switch {host} off and still reads "{power}"',
+    next: 'try another fence level; or see that {host} is off and vmedic incident attest-fenced',
+  },
+  FENCE_OUTCOME_UNKNOWN: {
+    class: 'outcome-unknown',
+    sentence: 'Fence device {device} did not answer after "off" was sent to {host}; it may be off',
+    next: 'it is read again by itself; or vmedic incident attest-fenced',
+  },
+  HOST_COMMAND_FAILED: {
+    class: 'transient',
+    sentence: 'A command on {host} failed: {detail}',
+    next: 'vmedic host show {host}',
+  },
+  STORAGE_NOT_READY: {
+    class: 'transient',
+    sentence: 'Storage of {vm} is not ready on {host}: {detail}',
+    next: 'see to the pool, then vmedic vm restart {vm}; runbook "storage-not-ready"',
+  },
+  POOL_UNSUPPORTED: {
+    class: 'permanent',
+    sentence: 'Pool {pool} has no lock strategy here, so nothing on it is ever started elsewhere by guess',
+    next: 'vmedic config check; protect {vm} by other means',
+  },
+  LOCKS_NOT_RELEASED: {
+    class: 'permanent',
+    sentence: 'Locks of {host} on pool {pool} are not released: {detail}',
+    next: 'runbook "blocked-locks"',
+  },
+  NO_CAPACITY: {
+    class: 'permanent',
+    sentence: 'No host can take {vm}: {detail}',
+    next: 'free or add capacity, then vmedic vm restart {vm}',
+  },
+  RECORD_CHANGED: {
+    class: 'transient',
+    sentence: 'The record of {what} was changed by somebody else meanwhile',
+    next: 'it is read again by itself',
+  },
+  INVENTORY_UNREACHABLE: {
+    class: 'transient',
+    sentence: 'The inventory does not answer: {detail}',
+    next: 'check PostgreSQL; vmedic status',
+  },
+  UNKNOWN_HOST: {
+    class: 'permanent',
+    sentence: 'There is no host {host} in the config; known: {known}',
+    next: 'vmedic host list',
+  },
+  UNKNOWN_VM: {
+    class: 'permanent',
+    sentence: 'There is no VM {vm} in the inventory',
+    next: 'vmedic vm list',
+  },
+  UNDO_FAILED: {
+    class: 'permanent',
+    sentence: 'The way back of {vm} could not be finished: {detail}',
+    next: 'vmedic incident show {incident}; runbook "stuck"',
+  },
+} as const satisfies Record<string, FaultRule>;
+
+export type FaultCode = keyof typeof faultTable;
+export type FaultFacts = Readonly<Record<string, string>>;
+
+/** A fault as plain data: what failure details, timelines and `--json` carry. */
+export interface Fault {
+  readonly code: FaultCode;
+  readonly class: FaultClass;
+  readonly sentence: string;
+  readonly next: string;
+  readonly facts: FaultFacts;
+}
+
+const fill = (text: string, facts: FaultFacts): string =>
+  text.replace(/\{(\w+)\}/g, (_, name: string) => facts[name] ?? `(${name} not known)`);
+
+export function fault(code: FaultCode, facts: FaultFacts = {}): Fault {
+  const rule = faultTable[code];
+  return {
+    code,
+    class: rule.class,
+    sentence: fill(rule.sentence, facts),
+    next: fill(rule.next, facts),
+    facts,
+  };
+}
+
+export const isFaultCode = (text: unknown): text is FaultCode =>
+  typeof text === 'string' && Object.hasOwn(faultTable, text);
+
+/** What drivers throw, and nothing else. `activities/fault-boundary.ts` alone turns it into a Temporal failure. */
+export class DriverFault extends Error {
+  override readonly name = 'DriverFault';
+  readonly fault: Fault;
+
+  constructor(code: FaultCode, facts: FaultFacts = {}, options: { cause?: unknown } = {}) {
+    const made = fault(code, facts);
+    super(made.sentence, options);
+    this.fault = made;
+  }
+}

@@ -1,0 +1,107 @@
+/** What the operator declares: clusters, hosts, fence levels, pools, policies. Discovered things (VMs) are in `records.ts`. */
+import type { ClusterId, FenceDeviceId, HostId, PoolId } from './ids';
+
+/** What VMedic does by itself when something fails. A person's own command acts in every mode. */
+export type ClusterMode = 'observe' | 'approve' | 'automatic';
+
+export type PoolType = 'dir' | 'nfs' | 'lvm' | 'vmfs' | 'rbd' | 'iscsi';
+export type LockStrategy =
+  'none' | 'nfs3-notify' | 'nfs4-expire' | 'nfs4-lease' | 'nfs-appliance' | 'unsupported';
+
+export interface Pool {
+  readonly id: PoolId;
+  readonly type: PoolType;
+  /** Where the pool is mounted on its hosts. */
+  readonly path?: string;
+  readonly lockStrategy: LockStrategy;
+}
+
+export interface FenceDevice {
+  readonly id: FenceDeviceId;
+  /** The ClusterLabs agent, for instance `fence_ipmilan`; `simulated` in the simulated datacenter. */
+  readonly agent: string;
+}
+
+/** Levels are tried in order; within a level every device must be read as off (a host with two power supplies has two). */
+export interface FenceLevel {
+  readonly name: string;
+  readonly devices: readonly FenceDevice[];
+}
+
+export interface Capacity {
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+}
+
+export interface Host {
+  readonly id: HostId;
+  readonly clusterId: ClusterId;
+  readonly capacity: Capacity;
+  readonly pools: readonly PoolId[];
+  readonly networks: readonly string[];
+  readonly fenceLevels: readonly FenceLevel[];
+}
+
+/** How a VM shows that it is back. Running but not healthy in time is `guest-degraded`. */
+export type HealthCheck =
+  | { readonly kind: 'running'; readonly timeoutMs: number }
+  | { readonly kind: 'guest-agent'; readonly timeoutMs: number }
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number; readonly timeoutMs: number }
+  | { readonly kind: 'console'; readonly pattern: string; readonly timeoutMs: number };
+
+export interface ClusterPolicy {
+  /** Held when more hosts than this are in trouble at once: max(hosts, percent of the cluster). */
+  readonly blastRadius: { readonly hosts: number; readonly percent: number };
+  /** Whether a degraded host (daemon dead, guests alive) may be fenced at all. Off unless an operator says so. */
+  readonly fenceDegraded: boolean;
+  /** Restarts under way at once, over the whole incident and per target host. */
+  readonly concurrency: { readonly window: number; readonly perHost: number };
+  /** How long to wait between two looks at a host that is suspect but not proven dead. */
+  readonly confirmEveryMs: number;
+  /** Pause before the levels of a fence are tried again, doubled each time up to the cap. */
+  readonly fenceRetryMs: { readonly first: number; readonly max: number };
+  /** How long a start waits for its storage before the VM is `blocked`. */
+  readonly storageDeadlineMs: number;
+  /** How long an unknown start outcome is read again before the VM is `stuck`. */
+  readonly readBackDeadlineMs: number;
+  /** Memory and vCPU that stay free on every host, in percent. */
+  readonly headroomPercent: number;
+  readonly health: HealthCheck;
+}
+
+export interface Cluster {
+  readonly id: ClusterId;
+  readonly mode: ClusterMode;
+  readonly hosts: readonly Host[];
+  readonly policy: ClusterPolicy;
+  /** Per-VM settings, by VM name or UUID. */
+  readonly vms: Readonly<Record<string, VmPolicy>>;
+}
+
+export interface VmPolicy {
+  readonly protect?: boolean;
+  /** 1 comes back first; 3 is the default. */
+  readonly priority?: Priority;
+  /** VMs of one group never share a host. */
+  readonly antiAffinity?: string;
+  readonly health?: HealthCheck;
+}
+
+export type Priority = 1 | 2 | 3 | 4 | 5;
+export const defaultPriority: Priority = 3;
+
+export interface Fleet {
+  readonly clusters: readonly Cluster[];
+  readonly pools: readonly Pool[];
+}
+
+export const findHost = (fleet: Fleet, id: HostId): Host | undefined =>
+  fleet.clusters.flatMap((c) => c.hosts).find((h) => h.id === id);
+
+export const findCluster = (fleet: Fleet, id: ClusterId): Cluster | undefined =>
+  fleet.clusters.find((c) => c.id === id);
+
+export const clusterOf = (fleet: Fleet, id: HostId): Cluster | undefined =>
+  fleet.clusters.find((c) => c.hosts.some((h) => h.id === id));
+
+export const findPool = (fleet: Fleet, id: PoolId): Pool | undefined => fleet.pools.find((p) => p.id === id);

@@ -1,0 +1,58 @@
+/**
+ * Is this host alive? Several sources, one verdict. Pure, so that every combination is a row in a table test.
+ *
+ * `dead-by-evidence` needs a power reading of "off", or silence from two independent sources (hypervisor and host commands) while
+ * nothing says that it lives. A refused connection is a sign of life: somebody's kernel answered. A hung or dead hypervisor daemon on
+ * a host whose kernel answers is `degraded`: its guests may run on, so nothing of it may be started elsewhere.
+ */
+import type { HostSign } from './observations';
+
+export type HostVerdict =
+  | { readonly verdict: 'alive'; readonly bootId: string | undefined; readonly why: string }
+  | { readonly verdict: 'degraded'; readonly bootId: string | undefined; readonly why: string }
+  | { readonly verdict: 'suspect'; readonly why: string; readonly missing: string }
+  | { readonly verdict: 'dead-by-evidence'; readonly why: string };
+
+export function judgeHost(signs: readonly HostSign[]): HostVerdict {
+  const hypervisor = signs.filter((s) => s.source === 'hypervisor');
+  const commands = signs.filter((s) => s.source === 'commands');
+  const power = signs.filter((s) => s.source === 'power');
+  const bootId = commands
+    .map((s) => (s.says === 'answers' ? s.bootId : undefined))
+    .find((b) => b !== undefined);
+
+  if (hypervisor.some((s) => s.says === 'answers'))
+    return { verdict: 'alive', bootId, why: 'its hypervisor answers' };
+
+  const daemonOnly = hypervisor.some((s) => s.says === 'refused' || s.says === 'hung');
+  if (commands.some((s) => s.says === 'answers'))
+    return { verdict: 'degraded', bootId, why: `the host answers, its hypervisor is ${wordFor(hypervisor)}` };
+
+  // A BMC's "off" outranks a refused connection: with the power off the refusal came from something else on that address.
+  if (power.length > 0 && power.every((s) => s.says === 'off'))
+    return { verdict: 'dead-by-evidence', why: `${power.map((s) => s.deviceId).join(', ')} reads off` };
+  if (hypervisor.some((s) => s.says === 'hung') || commands.some((s) => s.says === 'refused'))
+    return {
+      verdict: 'degraded',
+      bootId,
+      why: `its kernel answers, its hypervisor is ${wordFor(hypervisor)}`,
+    };
+
+  const silentHypervisor = hypervisor.some((s) => s.says === 'silent' || s.says === 'refused');
+  const silentCommands = commands.some((s) => s.says === 'silent');
+  if (silentHypervisor && silentCommands)
+    return {
+      verdict: 'dead-by-evidence',
+      why: `its hypervisor is ${wordFor(hypervisor)} and host commands are silent: two independent sources`,
+    };
+  const missing = !silentCommands
+    ? 'a second source: host commands are not configured or were not read'
+    : 'a second source: its hypervisor was not read';
+  const seen =
+    daemonOnly || silentHypervisor ? `its hypervisor is ${wordFor(hypervisor)}` : 'nothing was heard';
+  return { verdict: 'suspect', why: seen, missing };
+}
+
+function wordFor(signs: readonly HostSign[]): string {
+  return signs.map((s) => s.says).join(', ') || 'not read';
+}

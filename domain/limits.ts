@@ -1,0 +1,61 @@
+/**
+ * Every number that bounds something, with its unit in its name and the reason beside it. `limitProblems` holds the relations between
+ * them and the operator's policy; a config that breaks one is refused with the sum spelled out.
+ */
+import type { ClusterPolicy } from './fleet';
+
+export const limits = {
+  /** A power reading older than this is read again before anything rests on it: a person may have pressed the button since. */
+  evidenceAgeMsMax: 60_000,
+  /** A host's own list older than this says nothing about where a VM runs now. */
+  listAgeMsMax: 30_000,
+  /** Clocks of hosts and workers may differ by this much before ages are nonsense. */
+  clockSkewMsMax: 5_000,
+  /** Wrong passwords sent to one BMC before it is left alone: BMCs lock accounts, most after 3 to 5. */
+  fenceLoginRefusalsMax: 2,
+  /** Targets tried for one VM before it waits for a person. */
+  startTargetsMax: 3,
+  /** VMs handled by one run of `recoverHost` before it continues as new: history stays far below 10,240 events. */
+  vmsPerRunMax: 500,
+  /** Triggers kept per incident; later ones are counted only. */
+  triggersKeptMax: 50,
+  /** Lines of a timeline shown in Temporal's current details. */
+  detailLinesMax: 40,
+  /** Characters of an activity summary that the timeline shows (facts: cut at 120). */
+  summaryCharsMax: 120,
+} as const;
+
+/** Problems of a cluster policy, each a full sentence; empty when it is sound. */
+export function limitProblems(policy: ClusterPolicy): string[] {
+  const problems: string[] = [];
+  const { window, perHost } = policy.concurrency;
+  if (perHost > window)
+    problems.push(
+      `concurrency.perHost (${perHost}) is above concurrency.window (${window}): it could never be reached`,
+    );
+  if (policy.fenceRetryMs.first > policy.fenceRetryMs.max)
+    problems.push(
+      `fenceRetry.first (${policy.fenceRetryMs.first} ms) is above fenceRetry.max (${policy.fenceRetryMs.max} ms)`,
+    );
+  const floor = limits.listAgeMsMax + limits.clockSkewMsMax;
+  if (policy.readBackDeadlineMs < floor)
+    problems.push(
+      `readBackDeadline (${policy.readBackDeadlineMs} ms) is below ${floor} ms: the age limit of a host's list ` +
+        `(${limits.listAgeMsMax} ms) plus clock skew (${limits.clockSkewMsMax} ms); a start could be called stuck before one fresh list was read`,
+    );
+  if (policy.blastRadius.hosts < 1)
+    problems.push('blastRadius.hosts is below 1: no single host could ever be recovered');
+  return problems;
+}
+
+export const defaultPolicy: ClusterPolicy = {
+  blastRadius: { hosts: 1, percent: 30 },
+  fenceDegraded: false,
+  concurrency: { window: 30, perHost: 8 },
+  confirmEveryMs: 2_000,
+  fenceRetryMs: { first: 5_000, max: 120_000 },
+  storageDeadlineMs: 120_000,
+  readBackDeadlineMs: 120_000,
+  headroomPercent: 0,
+  health: { kind: 'running', timeoutMs: 60_000 },
+};

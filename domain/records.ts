@@ -1,0 +1,126 @@
+/** What the inventory stores. Every row has a version; a change names the version it was made from (compare-and-set). */
+import type { FenceEvidence } from './evidence';
+import type { Capacity, Priority } from './fleet';
+import type { ClusterId, HostId, IncidentId, IncidentTarget, PoolId, VmId } from './ids';
+import type { Timestamp, VmState } from './observations';
+
+/**
+ * `in-service` takes VMs; `excluded` is out of placement because work on it is under way; `fenced` is off by our evidence;
+ * `quarantined` has come back and is not trusted yet; `maintenance` is planned.
+ */
+export type HostStanding = 'in-service' | 'excluded' | 'fenced' | 'quarantined' | 'maintenance';
+
+export interface HostRecord {
+  readonly hostId: HostId;
+  readonly clusterId: ClusterId;
+  readonly standing: HostStanding;
+  readonly bootId: string | undefined;
+  readonly lastSeenAt: Timestamp | undefined;
+  readonly version: number;
+}
+
+export interface VmDisk {
+  readonly device: string;
+  readonly path: string;
+  readonly format: string;
+  readonly poolId: PoolId | undefined;
+  readonly shareable: boolean;
+}
+
+/** What a definition says of a VM, read from its XML while its host lived. */
+export interface VmShape {
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+  readonly disks: readonly VmDisk[];
+  readonly networks: readonly string[];
+  readonly consolePath: string | undefined;
+}
+
+export interface VmRecord {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly clusterId: ClusterId;
+  /** Where the record says that it runs, or ran last. */
+  readonly hostId: HostId;
+  readonly desired: 'running' | 'stopped';
+  readonly observed: { readonly state: VmState | 'missing'; readonly reason: string; readonly at: Timestamp };
+  readonly protected: boolean;
+  readonly persistent: boolean;
+  readonly priority: Priority;
+  readonly antiAffinity: string | undefined;
+  readonly shape: VmShape;
+  /** Version of the stored definition that is current; older ones are stale wherever they are seen. */
+  readonly definitionVersion: number;
+  readonly epoch: number;
+  readonly version: number;
+}
+
+export interface StoredDefinition {
+  readonly vmId: VmId;
+  readonly version: number;
+  /** libvirt domain XML, or the simulated datacenter's own text. */
+  readonly text: string;
+  readonly readFrom: HostId;
+  readonly readAt: Timestamp;
+}
+
+export interface Reservation extends Capacity {
+  readonly vmId: VmId;
+  readonly hostId: HostId;
+  readonly incidentId: IncidentId;
+}
+
+export type IncidentOutcome =
+  'recovered' | 'partially-recovered' | 'dismissed' | 'aborted' | 'rehearsed' | 'stuck';
+
+export interface Trigger {
+  readonly source: 'operator' | 'api' | 'webhook' | 'watch';
+  readonly by: string;
+  readonly reason: string;
+  readonly at: Timestamp;
+}
+
+export interface IncidentRecord {
+  readonly incidentId: IncidentId;
+  readonly target: IncidentTarget;
+  readonly clusterId: ClusterId;
+  readonly epoch: number;
+  readonly phase: string;
+  readonly summary: string;
+  /** What the operator can do now; empty when nothing is asked of them. */
+  readonly nextCommand: string | undefined;
+  readonly outcome: IncidentOutcome | undefined;
+  readonly openedAt: Timestamp;
+  readonly closedAt: Timestamp | undefined;
+  readonly triggers: readonly Trigger[];
+  readonly workflowId: string;
+  readonly version: number;
+}
+
+/** One link of an incident's hash chain: `hash = sha256(previousHash + canonical JSON of the rest)`. */
+export interface TimelineEntry {
+  readonly incidentId: IncidentId;
+  readonly seq: number;
+  readonly at: Timestamp;
+  readonly kind: 'phase' | 'observation' | 'act' | 'evidence' | 'decision' | 'attestation' | 'vm' | 'trigger';
+  readonly sentence: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly previousHash: string;
+  readonly hash: string;
+}
+
+export interface EvidenceRecord {
+  readonly evidence: FenceEvidence;
+  /** Set when the host was seen to answer after the evidence: it proves nothing any more. */
+  readonly lapsedAt: Timestamp | undefined;
+}
+
+export interface AlertRecord {
+  readonly key: string;
+  readonly severity: 'info' | 'warning' | 'critical';
+  readonly sentence: string;
+  readonly nextCommand: string | undefined;
+  readonly incidentId: IncidentId | undefined;
+  readonly raisedAt: Timestamp;
+  readonly clearedAt: Timestamp | undefined;
+}
