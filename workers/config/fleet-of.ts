@@ -1,0 +1,107 @@
+import {
+  type Cluster,
+  type ClusterPolicy,
+  type Fleet,
+  type HealthCheck,
+  type Host,
+  type Pool,
+  type VmPolicy,
+} from '../../domain/fleet';
+import { clusterId, fenceDeviceId, hostId, poolId } from '../../domain/ids';
+import { defaultPolicy } from '../../domain/limits';
+import { durationMs } from './duration';
+import type {
+  ClusterConfig,
+  HealthConfig,
+  HostConfig,
+  PolicyConfig,
+  PoolConfig,
+  VmConfig,
+  VmedicConfig,
+} from './types';
+
+/** A guest that prints or answers nothing for this long after its start is called degraded. */
+const healthTimeoutMs = 60_000;
+
+/** What the config declares, with every default filled in and every duration in milliseconds. Pure. */
+export function fleetOf(config: VmedicConfig): Fleet {
+  return {
+    clusters: config.clusters.map((c) => clusterOf(c, config.health?.default)),
+    pools: (config.pools ?? []).map(poolOf),
+  };
+}
+
+export function policyOf(written: PolicyConfig | undefined, health: HealthConfig | undefined): ClusterPolicy {
+  const { blastRadius, concurrency, fenceRetry } = written ?? {};
+  const own = written?.health ?? health;
+  return {
+    blastRadius: {
+      hosts: blastRadius?.hosts ?? defaultPolicy.blastRadius.hosts,
+      percent: blastRadius?.percent ?? defaultPolicy.blastRadius.percent,
+    },
+    fenceDegraded: written?.fenceDegraded ?? defaultPolicy.fenceDegraded,
+    concurrency: {
+      window: concurrency?.window ?? defaultPolicy.concurrency.window,
+      perHost: concurrency?.perHost ?? defaultPolicy.concurrency.perHost,
+    },
+    confirmEveryMs: msOr(written?.confirmEvery, defaultPolicy.confirmEveryMs),
+    fenceRetryMs: {
+      first: msOr(fenceRetry?.first, defaultPolicy.fenceRetryMs.first),
+      max: msOr(fenceRetry?.max, defaultPolicy.fenceRetryMs.max),
+    },
+    storageDeadlineMs: msOr(written?.storageDeadline, defaultPolicy.storageDeadlineMs),
+    readBackDeadlineMs: msOr(written?.readBackDeadline, defaultPolicy.readBackDeadlineMs),
+    headroomPercent: written?.headroomPercent ?? defaultPolicy.headroomPercent,
+    health: own === undefined ? defaultPolicy.health : healthOf(own),
+  };
+}
+
+const msOr = (text: string | undefined, otherwise: number): number =>
+  text === undefined ? otherwise : durationMs(text);
+
+function clusterOf(written: ClusterConfig, health: HealthConfig | undefined): Cluster {
+  const id = clusterId(written.id);
+  return {
+    id,
+    mode: written.mode ?? 'observe',
+    hosts: written.hosts.map((h) => hostOf(h, id)),
+    policy: policyOf(written.policy, health),
+    vms: Object.fromEntries(Object.entries(written.vms ?? {}).map(([name, vm]) => [name, vmPolicyOf(vm)])),
+  };
+}
+
+function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
+  return {
+    id: hostId(written.id),
+    clusterId: cluster,
+    capacity: written.capacity,
+    pools: (written.pools ?? []).map(poolId),
+    networks: written.networks ?? [],
+    fenceLevels: (written.fencing ?? []).map((level) => ({
+      name: level.name,
+      devices: level.devices.map((d) => ({ id: fenceDeviceId(d.id), agent: d.agent })),
+    })),
+  };
+}
+
+function poolOf(written: PoolConfig): Pool {
+  return {
+    id: poolId(written.id),
+    type: written.type,
+    lockStrategy: written.lockStrategy ?? 'unsupported',
+    ...(written.path !== undefined && { path: written.path }),
+  };
+}
+
+function vmPolicyOf(written: VmConfig): VmPolicy {
+  return {
+    ...(written.protect !== undefined && { protect: written.protect }),
+    ...(written.priority !== undefined && { priority: written.priority }),
+    ...(written.antiAffinity !== undefined && { antiAffinity: written.antiAffinity }),
+    ...(written.health !== undefined && { health: healthOf(written.health) }),
+  };
+}
+
+function healthOf({ timeout, ...check }: HealthConfig): HealthCheck {
+  return { ...check, timeoutMs: msOr(timeout, healthTimeoutMs) };
+}

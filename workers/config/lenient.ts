@@ -1,0 +1,78 @@
+import type { FenceLevelConfig, HostConfig, PolicyConfig, PoolConfig, VmedicConfig } from './types';
+
+type Group = Readonly<Record<string, unknown>>;
+const group = (value: unknown): Group =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Group) : {};
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
+
+/**
+ * As much of a config with mistakes in it as the relations need, so that all problems are reported at once and not one layer after the
+ * other. Nothing is left out of a list: places are found by index. What does not hold is replaced by something no relation objects to.
+ *
+ * @param isWhole whether the part at this path has no problem of its own.
+ */
+export function lenientView(
+  value: unknown,
+  isWhole: (path: readonly (string | number)[]) => boolean,
+): VmedicConfig {
+  const root = group(value);
+  const take = <T>(part: unknown, path: readonly (string | number)[]): T | undefined =>
+    part !== undefined && isWhole(path) ? (part as T) : undefined;
+  return {
+    version: 1,
+    clusters: list(root['clusters']).map((cluster, c) => ({
+      id: textOr(group(cluster)['id'], `cluster ${c}`),
+      hosts: list(group(cluster)['hosts']).map((host, h) => lenientHost(host, `${c}.${h}`)),
+      policy: Object.fromEntries(
+        Object.entries(group(group(cluster)['policy'])).filter(([key]) =>
+          isWhole(['clusters', c, 'policy', key]),
+        ),
+      ) as PolicyConfig,
+    })),
+    pools: list(root['pools']).map((pool, p) => lenientPool(pool, p)),
+    health: take(root['health'], ['health']),
+    inventory: take(root['inventory'], ['inventory']),
+    temporal: take(root['temporal'], ['temporal']),
+    // Any world will do: a mistake in its own keys is reported as such.
+    simulated: root['simulated'] === undefined ? undefined : { socket: '' },
+  };
+}
+
+function lenientHost(host: unknown, place: string): HostConfig {
+  const { id, hypervisor, commands, pools, fencing } = group(host);
+  const simulated = group(hypervisor)['driver'] === 'simulated';
+  const known = group(commands)['driver'] !== undefined && group(hypervisor)['driver'] !== undefined;
+  const commandsSimulated = known ? group(commands)['driver'] === 'simulated' : simulated;
+  return {
+    id: textOr(id, `host ${place}`),
+    hypervisor: simulated ? { driver: 'simulated' } : { driver: 'libvirt', uri: '' },
+    commands: commandsSimulated ? { driver: 'simulated' } : { driver: 'namespace', enter: [] },
+    capacity: { memoryMiB: 1, vcpus: 1 },
+    pools: list(pools)
+      .map((pool) => (typeof pool === 'string' ? pool : ''))
+      .filter((pool) => pool !== ''),
+    fencing: list(fencing).map((level, l) => lenientLevel(level, `${place}.${l}`)),
+  };
+}
+
+function lenientLevel(level: unknown, place: string): FenceLevelConfig {
+  return {
+    name: textOr(group(level)['name'], `level ${place}`),
+    devices: list(group(level)['devices']).map((device, d) => ({
+      id: textOr(group(device)['id'], `device ${place}.${d}`),
+      agent: textOr(group(device)['agent'], 'simulated'),
+      options: group(group(device)['options']) as Record<string, string>,
+    })),
+  };
+}
+
+function lenientPool(pool: unknown, place: number): PoolConfig {
+  const { id, type, lockStrategy } = group(pool);
+  return {
+    id: textOr(id, `pool ${place}`),
+    type: textOr(type, 'dir') as PoolConfig['type'],
+    lockStrategy: typeof lockStrategy === 'string' ? (lockStrategy as PoolConfig['lockStrategy']) : undefined,
+  };
+}
+
+const textOr = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);

@@ -1,0 +1,203 @@
+/** The shape of `vmedic.yaml`. Unknown keys are refused everywhere: a mistyped key that is ignored is a setting that is not in force. */
+import { z } from 'zod';
+import { idRule, isId } from '../../domain/ids';
+import { durationPattern } from './duration';
+import type {
+  ClusterConfig,
+  CommandsConfig,
+  FenceDeviceConfig,
+  FenceLevelConfig,
+  HealthConfig,
+  HostConfig,
+  HypervisorConfig,
+  PolicyConfig,
+  PoolConfig,
+  VmConfig,
+  VmedicConfig,
+} from './types';
+
+const id = z.string().refine(isId, { error: `an id ${idRule}` });
+const name = z.string().min(1, { error: 'must not be empty' });
+const duration = z
+  .string({ error: 'a duration is written with its unit: "500ms", "30s", "2m", "1h"' })
+  .regex(durationPattern, { error: 'a duration is written with its unit: "500ms", "30s", "2m", "1h"' })
+  .meta({ description: 'A whole number and ms, s, m or h.' });
+const secretRule =
+  'a secret is a reference, never the secret itself: write file:PATH (a file that only VMedic can read) or env:NAME';
+const secret = z
+  .string({ error: secretRule })
+  .regex(/^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/, { error: secretRule })
+  .meta({ description: 'file:PATH or env:NAME.' });
+const count = (least: number) => z.int().min(least);
+const percent = z.int().min(0).max(100);
+
+const timeout = duration.optional();
+const health = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('running'), timeout }),
+  z.strictObject({ kind: z.literal('guest-agent'), timeout }),
+  z.strictObject({
+    kind: z.literal('tcp'),
+    address: name,
+    port: z.int().min(1).max(65_535),
+    timeout,
+  }),
+  z.strictObject({
+    kind: z.literal('console'),
+    pattern: z
+      .string()
+      .refine(isPattern, { error: 'is no regular expression' })
+      .meta({ description: 'A regular expression; looked for in what the console prints after the start.' }),
+    timeout,
+  }),
+]) satisfies z.ZodType<HealthConfig>;
+
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return false;
+    throw cause;
+  }
+}
+
+const argv = z.array(name).min(1, { error: 'needs the program at least' });
+
+const hypervisor = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('libvirt'), uri: name }),
+  z.strictObject({ driver: z.literal('simulated') }),
+]) satisfies z.ZodType<HypervisorConfig>;
+
+const commands = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('ssh'),
+    target: name.meta({ description: 'As for ssh: user@host, or a name of ssh_config.' }),
+    options: z.array(name).optional(),
+    bootIdCommand: argv.optional(),
+  }),
+  z.strictObject({
+    driver: z.literal('namespace'),
+    enter: argv.meta({ description: 'Program and arguments that run what follows on the host.' }),
+    bootIdCommand: argv.optional(),
+  }),
+  z.strictObject({ driver: z.literal('simulated') }),
+]) satisfies z.ZodType<CommandsConfig>;
+
+const device = z.strictObject({
+  id,
+  agent: name.meta({ description: 'A ClusterLabs fence agent, for instance fence_ipmilan.' }),
+  options: z.record(name, z.union([z.string(), z.number(), z.boolean()])).optional(),
+  password: secret.optional(),
+}) satisfies z.ZodType<FenceDeviceConfig>;
+
+const level = z.strictObject({
+  name,
+  devices: z
+    .array(device)
+    .min(1, { error: 'a level without a device proves nothing: name one, or leave the level out' }),
+}) satisfies z.ZodType<FenceLevelConfig>;
+
+const host = z.strictObject({
+  id,
+  hypervisor,
+  commands,
+  capacity: z.strictObject({ memoryMiB: count(1), vcpus: count(1) }),
+  pools: z.array(id).optional(),
+  networks: z.array(name).optional(),
+  fencing: z.array(level).optional(),
+}) satisfies z.ZodType<HostConfig>;
+
+const vm = z.strictObject({
+  protect: z.boolean().optional(),
+  priority: z
+    .union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(5)], {
+      error: 'is 1 (comes back first) to 5',
+    })
+    .optional(),
+  antiAffinity: name.optional(),
+  health: health.optional(),
+}) satisfies z.ZodType<VmConfig>;
+
+const policy = z.strictObject({
+  blastRadius: z.strictObject({ hosts: count(0).optional(), percent: percent.optional() }).optional(),
+  fenceDegraded: z.boolean().optional(),
+  concurrency: z.strictObject({ window: count(1).optional(), perHost: count(1).optional() }).optional(),
+  confirmEvery: duration.optional(),
+  fenceRetry: z.strictObject({ first: duration.optional(), max: duration.optional() }).optional(),
+  storageDeadline: duration.optional(),
+  readBackDeadline: duration.optional(),
+  headroomPercent: percent.optional(),
+  health: health.optional(),
+}) satisfies z.ZodType<PolicyConfig>;
+
+const cluster = z.strictObject({
+  id,
+  mode: z.enum(['observe', 'approve', 'automatic']).optional().meta({
+    description: 'What VMedic does by itself when a host fails. Default: observe.',
+    default: 'observe',
+  }),
+  hosts: z.array(host).min(1, { error: 'a cluster needs a host' }),
+  vms: z.record(name, vm).optional().meta({ description: 'By VM name or UUID.' }),
+  policy: policy.optional(),
+}) satisfies z.ZodType<ClusterConfig>;
+
+const pool = z.strictObject({
+  id,
+  type: z.enum(['dir', 'nfs', 'lvm', 'vmfs', 'rbd', 'iscsi']),
+  path: z.string().startsWith('/', { error: 'must be an absolute path' }).optional(),
+  lockStrategy: z
+    .enum(['none', 'nfs3-notify', 'nfs4-expire', 'nfs4-lease', 'nfs-appliance', 'unsupported'])
+    .optional()
+    .meta({
+      description:
+        'How locks of a dead host are released. Left out: unsupported, and nothing is started by guess.',
+    }),
+}) satisfies z.ZodType<PoolConfig>;
+
+export const vmedicSchema = z.strictObject({
+  version: z.literal(1, { error: 'must be 1' }),
+  clusters: z.array(cluster).min(1, { error: 'needs a cluster' }),
+  pools: z.array(pool).optional(),
+  health: z.strictObject({ default: health }).optional(),
+  inventory: z
+    .strictObject({
+      url: z
+        .string()
+        .regex(/^(postgres(ql)?:\/\/|file:|env:)/, {
+          error: 'is a postgresql:// URL, or a reference to one: file:PATH, env:NAME',
+        })
+        .refine(hasNoPassword, { error: `holds a password; ${secretRule}` }),
+    })
+    .optional(),
+  temporal: z
+    .strictObject({
+      address: z
+        .string()
+        .regex(/^.+:\d+$/, { error: 'is host:port' })
+        .optional(),
+      namespace: name.optional(),
+      apiKey: secret.optional(),
+      tls: z
+        .strictObject({
+          serverName: name.optional(),
+          ca: secret.optional(),
+          certificate: secret.optional(),
+          key: secret.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  notify: z.array(z.strictObject({ driver: z.literal('log') })).optional(),
+  simulated: z.strictObject({ socket: name }).optional(),
+  stateDir: name.optional(),
+}) satisfies z.ZodType<VmedicConfig>;
+
+function hasNoPassword(text: string): boolean {
+  return !URL.canParse(text) || new URL(text).password === '';
+}
+
+/** The published JSON Schema (draft 2020-12) of what may be written. */
+export function configSchema(): Record<string, unknown> {
+  const { $schema, ...rest } = z.toJSONSchema(vmedicSchema, { io: 'input', reused: 'ref' });
+  return { $schema, $id: 'urn:vmedic:config:1', title: 'vmedic.yaml', ...rest };
+}

@@ -1,0 +1,112 @@
+/**
+ * What an operator writes in `vmedic.yaml`, as it is written: durations are text with a unit ("30s"), secrets are references
+ * (`file:PATH`, `env:NAME`). `fleetOf` turns it into what the rest of VMedic works with.
+ */
+import type { ClusterMode, LockStrategy, PoolType, Priority } from '../../domain/fleet';
+
+/** A whole number and `ms`, `s`, `m` or `h`: "500ms", "30s", "2m". */
+export type DurationText = string;
+
+/** `file:PATH` (relative to the config's folder) or `env:NAME`. Never the secret itself. */
+export type SecretReference = string;
+
+export type HealthConfig =
+  | { kind: 'running'; timeout?: DurationText | undefined }
+  | { kind: 'guest-agent'; timeout?: DurationText | undefined }
+  | { kind: 'tcp'; address: string; port: number; timeout?: DurationText | undefined }
+  | { kind: 'console'; pattern: string; timeout?: DurationText | undefined };
+
+export interface FenceDeviceConfig {
+  id: string;
+  agent: string;
+  options?: Record<string, string | number | boolean> | undefined;
+  password?: SecretReference | undefined;
+}
+
+export interface FenceLevelConfig {
+  name: string;
+  devices: FenceDeviceConfig[];
+}
+
+export type HypervisorConfig = { driver: 'libvirt'; uri: string } | { driver: 'simulated' };
+
+export type CommandsConfig =
+  | { driver: 'ssh'; target: string; options?: string[] | undefined; bootIdCommand?: string[] | undefined }
+  | { driver: 'namespace'; enter: string[]; bootIdCommand?: string[] | undefined }
+  | { driver: 'simulated' };
+
+export interface HostConfig {
+  id: string;
+  hypervisor: HypervisorConfig;
+  commands: CommandsConfig;
+  capacity: { memoryMiB: number; vcpus: number };
+  pools?: string[] | undefined;
+  networks?: string[] | undefined;
+  fencing?: FenceLevelConfig[] | undefined;
+}
+
+export interface VmConfig {
+  protect?: boolean | undefined;
+  priority?: Priority | undefined;
+  antiAffinity?: string | undefined;
+  health?: HealthConfig | undefined;
+}
+
+/** Every key is optional: what is left out keeps its default (`domain/limits.ts`). */
+export interface PolicyConfig {
+  blastRadius?: { hosts?: number | undefined; percent?: number | undefined } | undefined;
+  fenceDegraded?: boolean | undefined;
+  concurrency?: { window?: number | undefined; perHost?: number | undefined } | undefined;
+  confirmEvery?: DurationText | undefined;
+  fenceRetry?: { first?: DurationText | undefined; max?: DurationText | undefined } | undefined;
+  storageDeadline?: DurationText | undefined;
+  readBackDeadline?: DurationText | undefined;
+  headroomPercent?: number | undefined;
+  health?: HealthConfig | undefined;
+}
+
+export interface ClusterConfig {
+  id: string;
+  mode?: ClusterMode | undefined;
+  hosts: HostConfig[];
+  vms?: Record<string, VmConfig> | undefined;
+  policy?: PolicyConfig | undefined;
+}
+
+export interface PoolConfig {
+  id: string;
+  type: PoolType;
+  path?: string | undefined;
+  /** Left out, the pool is `unsupported`: nothing on it is ever started elsewhere by guess. */
+  lockStrategy?: LockStrategy | undefined;
+}
+
+export interface VmedicConfig {
+  version: 1;
+  clusters: ClusterConfig[];
+  pools?: PoolConfig[] | undefined;
+  /** Health of every VM that has none of its own, in clusters whose policy names none. */
+  health?: { default: HealthConfig } | undefined;
+  /** A PostgreSQL by URL. Left out: the embedded one that `vmedic up` starts. */
+  inventory?: { url: string } | undefined;
+  temporal?:
+    | {
+        address?: string | undefined;
+        namespace?: string | undefined;
+        apiKey?: SecretReference | undefined;
+        tls?:
+          | {
+              serverName?: string | undefined;
+              ca?: SecretReference | undefined;
+              certificate?: SecretReference | undefined;
+              key?: SecretReference | undefined;
+            }
+          | undefined;
+      }
+    | undefined;
+  notify?: { driver: 'log' }[] | undefined;
+  /** The simulated datacenter's Unix socket; hosts with `driver: simulated` live there. */
+  simulated?: { socket: string } | undefined;
+  /** Where the embedded system keeps its state. */
+  stateDir?: string | undefined;
+}
