@@ -154,8 +154,9 @@ export async function endProcess(
   );
 }
 
+/** By its code alone: an error of Node's own is no `instanceof Error` of the realm that jest runs a test in. */
 export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }
 
 function supervise(child: ChildProcess, server: ProcessIdentity, launch: ServerLaunch): ServerProcess {

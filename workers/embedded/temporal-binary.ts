@@ -19,6 +19,8 @@ import { downloadBySdk } from './sdk-download';
 export type TemporalSource =
   { readonly kind: 'address'; readonly address: string } | { readonly kind: 'binary'; readonly path: string };
 
+/** What the tools module builds; it would call itself 0.0.0-DEV. */
+const CLI_VERSION = '1.8.2';
 /** The oldest CLI whose server has what VMedic uses (server 1.29.1). */
 const CLI_MIN = [1, 5, 1] as const;
 const GO_MIN = [1, 26, 4] as const;
@@ -103,7 +105,14 @@ async function build(progress: Progress): Promise<Obtained> {
   const target = cacheEntry(`go${version}`);
   const caches = ownGoCaches(target.scratch);
   const output = join(target.scratch, 'temporal');
-  const args = ['build', '-trimpath', '-buildvcs=false', '-modcacherw', '-ldflags', '-s -w'];
+  const args = [
+    'build',
+    '-trimpath',
+    '-buildvcs=false',
+    '-modcacherw',
+    '-ldflags',
+    `-s -w -X github.com/temporalio/cli/internal/temporalcli.Version=${CLI_VERSION}`,
+  ];
   const failure = await withProgress(
     progress,
     'building the Temporal server with Go, once: about 4 minutes on 2 cores, later runs find it in the cache',

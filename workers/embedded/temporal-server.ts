@@ -44,6 +44,7 @@ export const SEARCH_ATTRIBUTES = ['VmId', 'HostId', 'IncidentId', 'RecoveryPhase
 
 const NAMESPACE = 'default';
 const READY_MS = 60_000;
+const CALL_MS = 2_000;
 
 /**
  * The development server paces its own queues for a cluster shared by many: a lone workflow of five activities takes 550 ms, and
@@ -187,11 +188,12 @@ async function untilReady(
 }
 
 async function askForAttributes(address: string, searchAttributes: readonly string[]): Promise<void> {
-  const connection = await Connection.connect({ address, connectTimeout: '2s' });
+  // Lazy, so that there is something to close when the first call fails.
+  const connection = Connection.lazy({ address });
   try {
-    const { customAttributes } = await connection.operatorService.listSearchAttributes({
-      namespace: NAMESPACE,
-    });
+    const ask = (): Promise<{ customAttributes: object }> =>
+      connection.operatorService.listSearchAttributes({ namespace: NAMESPACE });
+    const { customAttributes } = await connection.withDeadline(Date.now() + CALL_MS, ask);
     const missing = searchAttributes.filter((name) => !(name in customAttributes));
     if (missing.length > 0) throw new Error(`search attributes not registered yet: ${missing.join(', ')}`);
   } finally {

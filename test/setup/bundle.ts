@@ -1,0 +1,5 @@
+import { bundle } from './servers';
+
+module.exports = async (): Promise<void> => {
+  await bundle();
+};

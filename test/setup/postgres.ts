@@ -1,0 +1,5 @@
+import { postgres } from './servers';
+
+module.exports = async (): Promise<void> => {
+  await postgres();
+};

@@ -1,0 +1,5 @@
+import { stopAll } from './servers';
+
+module.exports = async (): Promise<void> => {
+  await stopAll();
+};
