@@ -142,6 +142,31 @@ export const faultTable = {
     sentence: 'There is no VM {vm} in the inventory',
     next: 'vmedic vm list',
   },
+  GUEST_DEGRADED: {
+    class: 'permanent',
+    sentence: '{vm} runs on {host}, and its health check ({check}) did not pass in {seconds} s',
+    next: 'look at its console; runbook "guest-degraded"',
+  },
+  ABORTED: {
+    class: 'permanent',
+    sentence: '{by} stopped the recovery of {what}: {detail}',
+    next: 'vmedic vm restart {vm}',
+  },
+  ALERT_NOT_DELIVERED: {
+    class: 'transient',
+    sentence: 'The alert {key} could not be delivered: {detail}',
+    next: 'it is delivered again by itself; vmedic status shows it meanwhile',
+  },
+  RUN_LOST: {
+    class: 'outcome-unknown',
+    sentence: 'The run of {vm} ended without saying how: {detail}',
+    next: 'vmedic vm show {vm}, then vmedic vm restart {vm}',
+  },
+  UNKNOWN_INCIDENT: {
+    class: 'permanent',
+    sentence: 'There is no incident {incident} in the inventory',
+    next: 'vmedic incident list',
+  },
   UNDO_FAILED: {
     class: 'permanent',
     sentence: 'The way back of {vm} could not be finished: {detail}',

@@ -68,7 +68,7 @@ export type RecoveryEvent =
   | { readonly event: 'host-dead'; readonly why: string }
   | { readonly event: 'alive-again'; readonly boot: 'same' | 'new'; readonly why: string }
   | { readonly event: 'over-blast-radius'; readonly inTrouble: readonly HostId[]; readonly allowed: number }
-  | { readonly event: 'held-by-person'; readonly why: string }
+  | { readonly event: 'needs-approval'; readonly why: string }
   | { readonly event: 'approved'; readonly by: string }
   | { readonly event: 'fence-begun'; readonly level: string }
   | { readonly event: 'fence-failed'; readonly faults: readonly Fault[]; readonly attempts: number }
@@ -97,8 +97,8 @@ const beforeFence: readonly RecoveryPhase[] = ['suspect', 'admitted', 'held', 'f
 const allowed: { readonly [E in RecoveryEvent['event']]: readonly RecoveryPhase[] } = {
   'host-dead': ['suspect'],
   'alive-again': beforeFence,
-  'over-blast-radius': ['admitted'],
-  'held-by-person': ['admitted'],
+  'over-blast-radius': ['admitted', 'held'],
+  'needs-approval': ['suspect', 'admitted', 'held'],
   approved: ['held'],
   'fence-begun': ['admitted', 'blocked-unfenced', 'fencing'],
   'fence-failed': ['fencing', 'blocked-unfenced'],
@@ -137,7 +137,7 @@ export function transition(state: RecoveryState, event: RecoveryEvent): Recovery
         allowed: event.allowed,
         why: `${event.inTrouble.length} hosts of the cluster are in trouble at once, ${event.allowed} allowed`,
       };
-    case 'held-by-person':
+    case 'needs-approval':
       return { phase: 'held', inTrouble: [], allowed: 0, why: event.why };
     case 'approved':
       return { phase: 'admitted', why: 'approved by a person', approvedBy: event.by };

@@ -1,7 +1,7 @@
 import type { StartPermit } from '../../domain/evidence';
 import type { Fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
-import type { HostVmList } from '../../domain/observations';
+import type { HostSign, HostVmList } from '../../domain/observations';
 import type { StoredDefinition, VmShape } from '../../domain/records';
 
 /**
@@ -29,6 +29,8 @@ export interface ReadDefinition {
  * the call and whatever it started here; it undoes nothing on the host.
  */
 export interface HypervisorPort {
+  /** A short look at the daemon. Never throws: refused, silent and hung are answers. */
+  probe(host: HostId, signal: AbortSignal): Promise<Extract<HostSign, { source: 'hypervisor' }>>;
   /** Every VM the host knows, with its state; complete or thrown. "Absent" may be concluded only from this. */
   list(host: HostId, signal: AbortSignal): Promise<HostVmList>;
   /** Definitions of the VMs named (all when undefined), read in one go. A VM that vanished meanwhile is left out. */

@@ -1,0 +1,66 @@
+/** What every activity works with, and the small questions they share. */
+import { Context } from '@temporalio/activity';
+import { type Cluster, clusterOf, findHost, type Fleet, type Host } from '../domain/fleet';
+import { DriverFault } from '../domain/faults';
+import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
+import type { Timestamp } from '../domain/observations';
+import type { TimelineEntry, VmRecord } from '../domain/records';
+import { HostLists } from './host-lists';
+import type { Ports } from './ports';
+
+export interface Environment extends Ports {
+  readonly fleet: Fleet;
+  readonly lists: HostLists;
+}
+
+export function environment(ports: Ports, fleet: Fleet): Environment {
+  return { ...ports, fleet, lists: new HostLists(ports.hypervisor) };
+}
+
+export const nowIso = (): Timestamp => new Date().toISOString();
+
+/** Aborted when the activity is cancelled or its worker shuts down: drivers end what they started. */
+export const signal = (): AbortSignal => Context.current().cancellationSignal;
+
+/** Waits, or throws at once when the activity is cancelled. */
+export const pause = (ms: number): Promise<void> => Context.current().sleep(ms);
+
+export function declaredHost(env: Environment, id: HostId): Host {
+  const host = findHost(env.fleet, id);
+  if (host !== undefined) return host;
+  const known = env.fleet.clusters.flatMap((c) => c.hosts.map((h) => h.id)).join(', ');
+  throw new DriverFault('UNKNOWN_HOST', { host: id, known });
+}
+
+export function declaredCluster(env: Environment, id: HostId): Cluster {
+  declaredHost(env, id);
+  return clusterOf(env.fleet, id) as Cluster;
+}
+
+export function clusterById(env: Environment, id: ClusterId): Cluster {
+  const cluster = env.fleet.clusters.find((c) => c.id === id);
+  if (cluster === undefined)
+    throw new DriverFault('UNKNOWN_HOST', {
+      host: `(cluster ${id})`,
+      known: env.fleet.clusters.map((c) => c.id).join(', '),
+    });
+  return cluster;
+}
+
+export async function recordedVm(env: Environment, id: VmId): Promise<VmRecord> {
+  const record = await env.inventory.vm(id);
+  if (record === undefined) throw new DriverFault('UNKNOWN_VM', { vm: id });
+  return record;
+}
+
+/** One line of the incident's timeline. `key` makes a repeat by a retried activity harmless. */
+export async function tell(
+  env: Environment,
+  incident: IncidentId,
+  key: string,
+  kind: TimelineEntry['kind'],
+  sentence: string,
+  facts: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await env.inventory.appendTimeline(incident, [{ key, kind, sentence, facts, at: nowIso() }]);
+}

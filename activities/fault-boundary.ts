@@ -1,0 +1,44 @@
+/**
+ * The one place where a `DriverFault` becomes a Temporal failure and back. The failure's `type` is the fault's code, its details carry the
+ * fault itself, so that the cause reaches the operator as what it is. What is not recognised is thrown on untouched.
+ */
+import { heartbeat } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { DriverFault, type Fault } from '../domain/faults';
+
+/** Far below every heartbeat timeout, so that a dead worker is noticed fast and a busy one is not mistaken for dead. */
+const heartbeatEveryMs = 1_000;
+
+export function asFailure(error: unknown): unknown {
+  if (!(error instanceof DriverFault)) return error;
+  return ApplicationFailure.create({
+    type: error.fault.code,
+    message: error.fault.sentence,
+    nonRetryable: error.fault.class !== 'transient',
+    details: [error.fault],
+    ...(error.cause instanceof Error ? { cause: error.cause } : {}),
+  });
+}
+
+/** The fault that a driver threw, if it was one. */
+export const faultOf = (error: unknown): Fault | undefined =>
+  error instanceof DriverFault ? error.fault : undefined;
+
+type Activity = (input: never) => Promise<unknown>;
+
+/** Wraps every activity: heartbeats while it works, and lets only Temporal failures out. */
+export function atBoundary<T extends Record<string, Activity>>(activities: T): T {
+  const wrap = (act: Activity): Activity => {
+    return async (input) => {
+      const beat = setInterval(() => heartbeat(), heartbeatEveryMs);
+      try {
+        return await act(input);
+      } catch (error) {
+        throw asFailure(error);
+      } finally {
+        clearInterval(beat);
+      }
+    };
+  };
+  return Object.fromEntries(Object.entries(activities).map(([name, act]) => [name, wrap(act)])) as T;
+}

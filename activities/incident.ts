@@ -1,0 +1,189 @@
+/** The incident's row, its timeline and its alerts: what people see, and what outlives the workflow. */
+import type { FenceLevel } from '../domain/fleet';
+import type { ClusterPolicy } from '../domain/fleet';
+import type { ClusterId, HostId, IncidentId, IncidentTarget, VmId } from '../domain/ids';
+import type { Fault } from '../domain/faults';
+import type { IncidentChange } from './ports';
+import type { AlertRecord, IncidentOutcome, Trigger } from '../domain/records';
+import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+
+export interface IncidentBrief {
+  readonly openedAt: string;
+  readonly policy: ClusterPolicy;
+  readonly fenceLevels: readonly FenceLevel[];
+  /** The boot id seen last while the host was well; undefined when it was never seen. */
+  readonly knownBootId: string | undefined;
+  /** VMs that the record puts on the host and that are to run: taken before any power-off. */
+  readonly roster: readonly { readonly vmId: VmId; readonly name: string }[];
+}
+
+export interface AlertInput {
+  readonly severity: AlertRecord['severity'];
+  readonly key: string;
+  readonly sentence: string;
+  readonly nextCommand: string | undefined;
+}
+
+export const incidentActivities = (env: Environment) => ({
+  async openHostIncident(input: {
+    hostId: HostId;
+    clusterId: ClusterId;
+    incidentId: IncidentId;
+    epoch: number;
+    workflowId: string;
+    trigger: Trigger;
+    mode: 'act' | 'rehearse';
+  }): Promise<IncidentBrief> {
+    const host = declaredHost(env, input.hostId);
+    const cluster = clusterById(env, input.clusterId);
+    const [record, vms] = await Promise.all([
+      env.inventory.host(input.hostId),
+      env.inventory.vms({ hostId: input.hostId }),
+    ]);
+    const roster = vms
+      .filter((v) => v.protected && v.desired === 'running')
+      .map((v) => ({ vmId: v.vmId, name: v.name }));
+    const openedAt = nowIso();
+    if (input.mode === 'act') {
+      const opened = await open(env, { kind: 'host', hostId: input.hostId }, input, openedAt);
+      await tell(env, input.incidentId, 'roster', 'observation', `${roster.length} VMs are on its roster`, {
+        roster,
+      });
+      return brief(opened, cluster.policy, host.fenceLevels, record?.bootId, roster);
+    }
+    return brief(openedAt, cluster.policy, host.fenceLevels, record?.bootId, roster);
+  },
+
+  /** For a VM on its own (`vmedic vm restart`): its incident is `(vmId, epoch)`. */
+  async openVmIncident(input: {
+    vmId: VmId;
+    clusterId: ClusterId;
+    incidentId: IncidentId;
+    epoch: number;
+    workflowId: string;
+    trigger: Trigger;
+  }): Promise<void> {
+    await open(env, { kind: 'vm', vmId: input.vmId }, input, nowIso());
+  },
+
+  /** Phase, summary and next command of the incident, with one timeline line; and, when it waits for a person, one alert. */
+  async notePhase(input: {
+    incidentId: IncidentId;
+    key: string;
+    change: IncidentChange;
+    sentence: string;
+    facts?: Readonly<Record<string, unknown>>;
+    alert?: AlertInput;
+    clearAlert?: string;
+  }): Promise<void> {
+    await env.inventory.updateIncident(input.incidentId, input.change);
+    await tell(env, input.incidentId, input.key, 'phase', input.sentence, input.facts ?? {});
+    if (input.clearAlert !== undefined) await clear(env, input.clearAlert);
+    if (input.alert !== undefined) await raise(env, input.incidentId, input.alert);
+  },
+
+  async closeIncident(input: {
+    incidentId: IncidentId;
+    outcome: IncidentOutcome;
+    phase: string;
+    sentence: string;
+    nextCommand: string | undefined;
+    facts: Readonly<Record<string, unknown>>;
+    alert?: AlertInput;
+    clearAlerts: readonly string[];
+  }): Promise<void> {
+    await tell(env, input.incidentId, 'closed', 'phase', input.sentence, input.facts);
+    await env.inventory.updateIncident(input.incidentId, {
+      phase: input.phase,
+      summary: input.sentence,
+      nextCommand: input.nextCommand,
+      outcome: input.outcome,
+      closedAt: nowIso(),
+    });
+    for (const key of input.clearAlerts) await clear(env, key);
+    if (input.alert !== undefined) await raise(env, input.incidentId, input.alert);
+  },
+
+  async noteSaid(input: {
+    incidentId: IncidentId;
+    key: string;
+    what: string;
+    by: string;
+    reason: string;
+  }): Promise<void> {
+    await tell(env, input.incidentId, input.key, 'decision', `${input.by}: ${input.what} (${input.reason})`, {
+      by: input.by,
+      reason: input.reason,
+    });
+  },
+
+  /** The host's new boot is accepted: its VMs are back on it. */
+  async acceptBoot(input: { hostId: HostId; bootId: string }): Promise<void> {
+    const record = await env.inventory.host(input.hostId);
+    if (record !== undefined && record.bootId !== input.bootId)
+      await env.inventory.updateHost(input.hostId, record.version, {
+        bootId: input.bootId,
+        lastSeenAt: nowIso(),
+      });
+  },
+
+  async addTrigger(input: { incidentId: IncidentId; trigger: Trigger }): Promise<void> {
+    await env.inventory.attachTrigger(input.incidentId, input.trigger);
+  },
+});
+
+async function open(
+  env: Environment,
+  target: IncidentTarget,
+  input: {
+    clusterId: ClusterId;
+    incidentId: IncidentId;
+    epoch: number;
+    workflowId: string;
+    trigger: Trigger;
+  },
+  openedAt: string,
+): Promise<string> {
+  const { incidentId, clusterId, epoch, workflowId, trigger } = input;
+  const row = await env.inventory.openIncident(
+    { incidentId, target, clusterId, epoch, workflowId, openedAt },
+    trigger,
+  );
+  await tell(
+    env,
+    incidentId,
+    'opened',
+    'trigger',
+    `opened by ${trigger.by} (${trigger.source}): ${trigger.reason}`,
+    {
+      trigger,
+    },
+  );
+  return row.openedAt;
+}
+
+function brief(
+  openedAt: string,
+  policy: ClusterPolicy,
+  fenceLevels: readonly FenceLevel[],
+  knownBootId: string | undefined,
+  roster: IncidentBrief['roster'],
+): IncidentBrief {
+  return { openedAt, policy, fenceLevels, knownBootId, roster };
+}
+
+/** An alert is a state change, stored first: only the one who changed the state delivers it. */
+export async function raise(env: Environment, incidentId: IncidentId, alert: AlertInput): Promise<void> {
+  const row = { ...alert, incidentId, raisedAt: nowIso() };
+  if ((await env.inventory.raiseAlert(row)) === 'raised')
+    await env.notifier.deliver({ ...row, clearedAt: undefined }, signal());
+}
+
+async function clear(env: Environment, key: string): Promise<void> {
+  const at = nowIso();
+  if ((await env.inventory.clearAlert(key, at)) !== 'cleared') return;
+  const row = (await env.inventory.alerts()).find((a) => a.key === key);
+  if (row !== undefined) await env.notifier.deliver({ ...row, clearedAt: at }, signal());
+}
+
+export const describeFaults = (faults: readonly Fault[]): string => faults.map((f) => f.sentence).join(' ');

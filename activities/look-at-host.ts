@@ -1,0 +1,130 @@
+/** Is it alive, and how many are in trouble? Reads only. */
+import { blastRadius } from '../domain/placement';
+import type { Host } from '../domain/fleet';
+import type { ClusterId, HostId, IncidentId } from '../domain/ids';
+import { type HostVerdict, judgeHost } from '../domain/judge-host';
+import type { HostSign } from '../domain/observations';
+import { faultOf } from './fault-boundary';
+import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+
+/** A look must not wait for a dead BMC (20 s for IPMI): hypervisor and host commands are silent much sooner. */
+const powerLookMs = 3_000;
+
+export interface Look {
+  readonly verdict: HostVerdict;
+  readonly signs: readonly HostSign[];
+  /** Whether a fence device itself read "off": then one look is enough. */
+  readonly readOff: boolean;
+}
+
+/** Asks every source at once; each source's silence is a sign of its own, never an error. */
+export async function signsOf(env: Environment, host: Host, withPower: boolean): Promise<HostSign[]> {
+  const asked: Promise<HostSign | undefined>[] = [
+    env.hypervisor.probe(host.id, signal()),
+    commandsSign(env, host.id),
+  ];
+  if (withPower)
+    asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
+  return (await Promise.all(asked)).filter((s) => s !== undefined);
+}
+
+async function commandsSign(env: Environment, id: HostId): Promise<HostSign | undefined> {
+  const answer = await env.hostCommands.bootId(id, signal());
+  const observedAt = nowIso();
+  if (answer.says === 'answers')
+    return { source: 'commands', says: 'answers', bootId: answer.bootId, observedAt };
+  return { source: 'commands', says: answer.says, observedAt };
+}
+
+async function powerSign(
+  env: Environment,
+  host: Host,
+  device: Host['fenceLevels'][number]['devices'][number],
+): Promise<HostSign | undefined> {
+  const sign = { source: 'power', deviceId: device.id, observedAt: nowIso() } as const;
+  const health = await env.inventory.deviceHealth(device.id);
+  if (health.loginRefusals > 0) return { ...sign, says: 'login-refused' };
+  try {
+    const reading = await env.fencing.status(
+      host.id,
+      device,
+      AbortSignal.any([signal(), AbortSignal.timeout(powerLookMs)]),
+    );
+    return { ...sign, says: reading.power, observedAt: reading.observedAt };
+  } catch (error) {
+    // A silent device is a sign like any other; what is not a fault of the device goes up.
+    const fault = faultOf(error);
+    if (fault?.code === 'FENCE_LOGIN_REFUSED') {
+      await env.inventory.noteDeviceAnswer(device.id, 'login-refused', nowIso());
+      return { ...sign, says: 'login-refused' };
+    }
+    if (fault === undefined) throw error;
+    return { ...sign, says: 'silent' };
+  }
+}
+
+export interface Admission {
+  readonly inTrouble: readonly HostId[];
+  readonly allowed: number;
+}
+
+export const lookActivities = (env: Environment) => ({
+  async lookAtHost(input: { hostId: HostId; withPower: boolean }): Promise<Look> {
+    const host = declaredHost(env, input.hostId);
+    const signs = await signsOf(env, host, input.withPower);
+    return {
+      verdict: judgeHost(signs),
+      signs,
+      readOff: signs.some((s) => s.source === 'power' && s.says === 'off'),
+    };
+  },
+
+  /**
+   * Counts the hosts of the cluster that are in trouble now: those with an open incident and those that do not answer. A host fenced by
+   * an incident that is over, or in maintenance, is no new trouble.
+   */
+  async countTrouble(input: {
+    hostId: HostId;
+    clusterId: ClusterId;
+    incidentId: IncidentId;
+    mode: 'act' | 'rehearse';
+  }): Promise<Admission> {
+    const cluster = clusterById(env, input.clusterId);
+    const [open, records] = await Promise.all([
+      env.inventory.incidents({ open: true, clusterId: input.clusterId }),
+      env.inventory.hosts({ clusterId: input.clusterId }),
+    ]);
+    const withIncident = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
+    const expectedAway = records
+      .filter((r) => r.standing === 'fenced' || r.standing === 'maintenance' || r.standing === 'quarantined')
+      .map((r) => r.hostId);
+    const toAsk = cluster.hosts.filter(
+      (h) => h.id !== input.hostId && !withIncident.includes(h.id) && !expectedAway.includes(h.id),
+    );
+    const answers = await Promise.all(
+      toAsk.map(async (h) => ({ h, sign: await env.hypervisor.probe(h.id, signal()) })),
+    );
+    const silent = answers.filter((a) => a.sign.says !== 'answers').map((a) => a.h.id);
+    const inTrouble = [...new Set([input.hostId, ...withIncident, ...silent])].sort();
+    const allowed = blastRadius(cluster.policy.blastRadius, cluster.hosts.length);
+    const held = inTrouble.length > allowed;
+    if (input.mode === 'act') {
+      await env.inventory.updateIncident(input.incidentId, {
+        phase: held ? 'held' : 'admitted',
+        summary: held
+          ? `${inTrouble.length} hosts are in trouble at once (${inTrouble.join(', ')}), ${allowed} allowed`
+          : 'admitted: within the blast radius',
+        nextCommand: held ? `vmedic incident approve ${input.incidentId} --reason "..."` : undefined,
+      });
+      await tell(
+        env,
+        input.incidentId,
+        held ? `held-${inTrouble.join('-')}` : 'admitted',
+        'decision',
+        held ? `held: ${inTrouble.join(', ')} in trouble at once, ${allowed} allowed` : 'admitted',
+        { inTrouble, allowed },
+      );
+    }
+    return { inTrouble, allowed };
+  },
+});

@@ -1,0 +1,136 @@
+/** Which VM goes where: reads the inventory and the living hosts, decides by the pure `placement`. */
+import type { HostId, IncidentId, VmId } from '../domain/ids';
+import { type Candidate, placement, type Wanted } from '../domain/placement';
+import type { Cluster } from '../domain/fleet';
+import type { Reservation, VmRecord } from '../domain/records';
+import { faultOf } from './fault-boundary';
+import { declaredCluster, type Environment, tell } from './environment';
+
+export interface Plan {
+  readonly vms: readonly {
+    readonly vmId: VmId;
+    readonly name: string;
+    readonly priority: number;
+    readonly target: HostId | undefined;
+    readonly why: string | undefined;
+  }[];
+}
+
+export const planActivities = (env: Environment) => ({
+  /** For the VMs of a failed host: in order of priority, then name, so that the plan is the same however often it is made. */
+  async planRestarts(input: {
+    hostId: HostId;
+    incidentId: IncidentId;
+    vmIds: readonly VmId[];
+    /** The host itself is the target: it rebooted by itself and its VMs come back on it. */
+    onItself: boolean;
+    mode: 'act' | 'rehearse';
+  }): Promise<Plan> {
+    const vms = (await env.inventory.vms({ ids: input.vmIds })).sort(
+      (a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1),
+    );
+    const named = (vm: VmRecord, target: HostId | undefined, why?: string) => ({
+      vmId: vm.vmId,
+      name: vm.name,
+      priority: vm.priority,
+      target,
+      why,
+    });
+    if (input.onItself) return { vms: vms.map((vm) => named(vm, input.hostId)) };
+    const cluster = declaredCluster(env, input.hostId);
+    const hosts = await candidates(
+      env,
+      cluster,
+      [input.hostId],
+      vms.map((v) => v.vmId),
+    );
+    const placed = placement(
+      vms.map((vm) => wanted(vm, [])),
+      hosts,
+    );
+    const plan = vms.map((vm, i) => {
+      const p = placed[i];
+      return named(vm, p?.target, p?.target === undefined ? p?.why : undefined);
+    });
+    if (input.mode === 'act') {
+      await env.inventory.updateIncident(input.incidentId, {
+        phase: 'restarting',
+        summary: `restarting ${plan.length} VMs`,
+        nextCommand: undefined,
+      });
+      await tell(env, input.incidentId, 'plan', 'decision', `${plan.length} VMs to restart`, { plan });
+    }
+    return { vms: plan };
+  },
+});
+
+export function wanted(vm: VmRecord, avoid: readonly HostId[]): Wanted {
+  return {
+    vmId: vm.vmId,
+    memoryMiB: vm.shape.memoryMiB,
+    vcpus: vm.shape.vcpus,
+    pools: [...new Set(vm.shape.disks.flatMap((d) => (d.poolId === undefined ? [] : [d.poolId])))],
+    networks: vm.shape.networks,
+    antiAffinity: vm.antiAffinity,
+    avoid,
+  };
+}
+
+/** Hosts that take VMs and answer now, with what is free on each by the record and the reservations. */
+export async function candidates(
+  env: Environment,
+  cluster: Cluster,
+  except: readonly HostId[],
+  moving: readonly VmId[],
+): Promise<Candidate[]> {
+  const [records, vms, reservations] = await Promise.all([
+    env.inventory.hosts({ clusterId: cluster.id }),
+    env.inventory.vms({ clusterId: cluster.id }),
+    env.inventory.reservations(),
+  ]);
+  const standing = new Map(records.map((r) => [r.hostId, r.standing]));
+  const able = cluster.hosts.filter((h) => standing.get(h.id) === 'in-service' && !except.includes(h.id));
+  const answering = await Promise.all(able.map(async (h) => ({ h, answers: await answers(env, h.id) })));
+  return answering
+    .filter((a) => a.answers)
+    .map(({ h }) => {
+      const here = vms.filter(
+        (v) => v.hostId === h.id && v.desired === 'running' && !moving.includes(v.vmId),
+      );
+      const kept = reservations.filter((r) => r.hostId === h.id && !here.some((v) => v.vmId === r.vmId));
+      const share = 1 - cluster.policy.headroomPercent / 100;
+      return {
+        hostId: h.id,
+        pools: h.pools,
+        networks: h.networks,
+        groups: groupsOf(here, kept, vms),
+        free: {
+          memoryMiB: Math.floor(h.capacity.memoryMiB * share) - sum(here, kept, 'memoryMiB'),
+          vcpus: Math.floor(h.capacity.vcpus * share) - sum(here, kept, 'vcpus'),
+        },
+      };
+    });
+}
+
+async function answers(env: Environment, host: HostId): Promise<boolean> {
+  try {
+    await env.lists.recent(host, 0);
+    return true;
+  } catch (error) {
+    // A host that does not answer takes no VM; why it does not is another incident's matter.
+    if (faultOf(error) === undefined) throw error;
+    return false;
+  }
+}
+
+const sum = (here: readonly VmRecord[], kept: readonly Reservation[], what: 'memoryMiB' | 'vcpus'): number =>
+  here.reduce((n, v) => n + v.shape[what], 0) + kept.reduce((n, r) => n + r[what], 0);
+
+function groupsOf(
+  here: readonly VmRecord[],
+  kept: readonly Reservation[],
+  vms: readonly VmRecord[],
+): string[] {
+  const reserved = vms.filter((v) => kept.some((r) => r.vmId === v.vmId));
+  return [...here, ...reserved].flatMap((v) => (v.antiAffinity === undefined ? [] : [v.antiAffinity]));
+}

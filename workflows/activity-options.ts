@@ -1,0 +1,52 @@
+/** Every timeout and retry with its reason. `cancellationType` is always set: left unset, an undo runs while the act still runs. */
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../activities';
+import { taskQueues } from './inputs';
+
+const waitForEnd = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
+/** Activities beat every second, so a dead worker is noticed in 5 s; shorter would take a busy machine for a dead one. */
+const heartbeatTimeout = '5 s';
+
+/** Tried again for ever, at most 10 s apart: what fails here (inventory, hypervisor not answering) comes back. */
+const forEver = { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '10 s' } as const;
+
+const reads: ActivityOptions = {
+  // The slowest source is bounded by 5 s of its own; 60 s leaves room for a queue of other hosts' reads.
+  startToCloseTimeout: '60 s',
+  heartbeatTimeout,
+  retry: forEver,
+  cancellationType: waitForEnd,
+};
+
+/** Inventory rows, timeline, alerts, looks at hosts. */
+export const look = proxyActivities<Activities>(reads);
+
+/** BMCs are slow and few: a queue and slots of their own, so that a silent one never starves a start. IPMI silence takes 20 s a call. */
+export const power = proxyActivities<Activities>({
+  ...reads,
+  taskQueue: taskQueues.power,
+  startToCloseTimeout: '5 min',
+});
+
+/** Before the pivot: bounded inside by the cluster's storage deadline, which is minutes at most. */
+export const prepare = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });
+
+/** The pivot: never cut off from outside, it reads back until its own deadline. */
+export const start = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });
+
+/** After the pivot: bounded inside by the health check's own timeout. */
+export const settle = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '60 min' });
+
+/** The way back: tried for 10 minutes with short pauses, then it is a visible state (`stuck`), never a log line. */
+export const wayBack = proxyActivities<Activities>({
+  ...reads,
+  scheduleToCloseTimeout: '10 min',
+  retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '30 s' },
+});
+
+/** Waits for another run, as long as that takes. */
+export const otherRun = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '7 d' });
+
+/** The watch never ends; another worker takes it over 5 s after its own died. */
+export const watch = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 d' });

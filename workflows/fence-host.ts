@@ -1,0 +1,242 @@
+/**
+ * Switches one host off and proves it. exclude [include again] -> levels in order: status, off, status (pivot: the first `off`).
+ * There is no undo past it: a host that may be off stays out of placement until it is readmitted. It never gives up: when every level
+ * failed it waits for a device to answer, for an attestation, or for an abort (only while nothing was sent).
+ */
+import {
+  CancellationScope,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { LevelResult } from '../activities/fence';
+import type { IncidentBrief } from '../activities/incident';
+import type { Fault } from '../domain/faults';
+import { fault } from '../domain/faults';
+import { look, power, wayBack } from './activity-options';
+import type { FenceHostInput, FenceHostResult } from './inputs';
+import * as messages from './messages';
+import { ProvenNotDone, runSaga, type SagaStep } from './saga';
+import { showPhase } from './search-attributes';
+
+export const fenceHostSteps = ['exclude', 'switch-off'] as const;
+type StepName = (typeof fenceHostSteps)[number];
+
+interface Run {
+  readonly input: FenceHostInput;
+  readonly alone: boolean;
+  brief: IncidentBrief;
+  offSent: boolean;
+  attempts: number;
+  held: boolean;
+  retry: boolean;
+  aborted: messages.Said | undefined;
+  attested: messages.Said | undefined;
+  result: FenceHostResult | undefined;
+}
+
+export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult> {
+  const run: Run = {
+    input,
+    alone: workflowInfo().parent === undefined,
+    brief: input.brief as IncidentBrief,
+    offSent: false,
+    attempts: 0,
+    held: false,
+    retry: false,
+    aborted: undefined,
+    attested: undefined,
+    result: undefined,
+  };
+  listen(run);
+  if (input.mode === 'rehearse') return { kind: 'rehearsed', would: await power.rehearseFence(input) };
+  if (run.alone) run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
+  const steps: SagaStep<StepName>[] = [
+    {
+      name: 'exclude',
+      act: () => look.excludeFromPlacement(input),
+      undo: () => wayBack.includeInPlacement(input),
+    },
+    {
+      name: 'switch-off',
+      act: async () => {
+        run.result = await untilOff(run);
+        if (run.result.kind !== 'fenced') throw new ProvenNotDone(run.result.kind);
+      },
+      undo: 'pivot',
+    },
+  ];
+  const outcome = await runSaga(steps, (block) => CancellationScope.nonCancellable(block));
+  if (run.result === undefined && outcome.kind !== 'completed') throw outcome.cause;
+  const result = run.result as unknown as FenceHostResult;
+  if (run.alone) await report(run, result);
+  return result;
+}
+
+function listen(run: Run): void {
+  const obey = ({ order, by, reason }: messages.FenceOrder): void => {
+    if (order === 'attest') run.attested = { by, reason };
+    else if (order === 'abort') run.aborted = { by, reason };
+    else run.held = order === 'hold';
+    run.retry ||= order === 'resume';
+  };
+  setHandler(messages.fenceOrderSignal, obey);
+  setHandler(
+    messages.attestFencedUpdate,
+    (said) => {
+      obey({ ...said, order: 'attest' });
+      return `taken as proof that ${run.input.hostId} is off`;
+    },
+    {
+      description: 'I have seen to it that this host is off',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (run.result !== undefined) throw new Error('this fence is over');
+      },
+    },
+  );
+  setHandler(
+    messages.abortUpdate,
+    (said) => {
+      obey({ ...said, order: 'abort' });
+      return 'the fence is being taken back';
+    },
+    {
+      description: 'Stop while no "off" has been sent',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (run.offSent)
+          throw new Error('"off" may have been sent already: the host stays excluded until it is readmitted');
+      },
+    },
+  );
+  setHandler(messages.holdUpdate, (said) => {
+    obey({ ...said, order: 'hold' });
+    return 'held before the next act';
+  });
+  setHandler(messages.resumeUpdate, (said) => {
+    obey({ ...said, order: 'resume' });
+    return 'goes on; devices that refused the login are asked again';
+  });
+}
+
+async function untilOff(run: Run): Promise<FenceHostResult> {
+  const { first, max } = run.brief.policy.fenceRetryMs;
+  for (let wait: number = first; ; wait = Math.min(wait * 2, max)) {
+    await condition(() => !run.held || wantsOut(run));
+    const decided = await decision(run);
+    if (decided !== undefined) return decided;
+    const faults = await allLevels(run);
+    if (!Array.isArray(faults)) return faults;
+    run.attempts += 1;
+    await blocked(run, faults);
+    await condition(() => run.retry || wantsOut(run), wait);
+    if (run.retry) await look.retryRefusedDevices(run.input);
+    run.retry = false;
+  }
+}
+
+const wantsOut = (run: Run): boolean =>
+  run.attested !== undefined || (run.aborted !== undefined && !run.offSent);
+
+async function decision(run: Run): Promise<FenceHostResult | undefined> {
+  const { hostId, incidentId } = run.input;
+  if (run.attested !== undefined)
+    return { kind: 'fenced', evidence: await look.attest({ hostId, incidentId, ...run.attested }) };
+  if (run.aborted !== undefined && !run.offSent)
+    return { kind: 'aborted', by: run.aborted.by, why: run.aborted.reason };
+  return undefined;
+}
+
+/** Tries the levels in order; returns the faults of all of them when none proved the host off. */
+async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
+  const { hostId, incidentId, evenIfAlive } = run.input;
+  const faults: Fault[] = [];
+  if (run.brief.fenceLevels.length === 0)
+    faults.push(
+      fault('FENCE_DEVICE_SILENT', {
+        host: hostId,
+        device: '(none)',
+        detail: 'no fence device is configured',
+      }),
+    );
+  for (const level of run.brief.fenceLevels) {
+    show(run, `switching off by ${level.name} (attempt ${run.attempts + 1})`);
+    if (run.attempts > 0 || faults.length > 0) await tellIncident(run, 'fencing', level.name, []);
+    const result: LevelResult = await power.fenceLevel({ hostId, incidentId, level, evenIfAlive });
+    if (result.kind === 'off') return { kind: 'fenced', evidence: result.evidence };
+    if (result.kind === 'alive-again') {
+      const boot = isNewBoot(run.brief.knownBootId, result.bootId) ? 'new' : 'same';
+      return { kind: 'alive-again', boot, bootId: result.bootId, why: result.why };
+    }
+    run.offSent ||= result.offSent;
+    faults.push(...result.faults);
+    if (wantsOut(run)) break;
+  }
+  return faults;
+}
+
+export const isNewBoot = (known: string | undefined, now: string | undefined): boolean =>
+  known !== undefined && now !== undefined && known !== now;
+
+async function blocked(run: Run, faults: readonly Fault[]): Promise<void> {
+  const { hostId, incidentId } = run.input;
+  const sentence = `${hostId} is not proven off. ${faults.map((f) => f.sentence).join(' ')}`;
+  show(run, sentence);
+  const nextCommand = `vmedic incident attest-fenced ${incidentId} --reason "..."`;
+  if (run.attempts === 1) {
+    showPhase('blocked-unfenced');
+    await look.notePhase({
+      incidentId,
+      key: 'blocked-unfenced',
+      change: { phase: 'blocked-unfenced', summary: sentence, nextCommand },
+      sentence,
+      facts: { faults },
+      alert: { key: `unfenced:${hostId}`, severity: 'critical', sentence, nextCommand },
+    });
+  }
+  await tellIncident(run, 'blocked-unfenced', '', faults);
+}
+
+async function tellIncident(
+  run: Run,
+  phase: messages.FenceProgress['phase'],
+  level: string,
+  faults: readonly Fault[],
+): Promise<void> {
+  const parent = workflowInfo().parent;
+  if (parent === undefined) return;
+  try {
+    const progress = { phase, level, attempts: run.attempts, faults };
+    await getExternalWorkflowHandle(parent.workflowId).signal(messages.fenceProgressSignal, progress);
+  } catch (error) {
+    // An incident that is gone needs no news; the fence itself must come to its end.
+    if (isCancellation(error)) throw error;
+  }
+}
+
+/** A fence ordered by a person on its own is an incident of its own: closed when the host is off. */
+async function report(run: Run, result: FenceHostResult): Promise<void> {
+  const { hostId, incidentId } = run.input;
+  const fenced = result.kind === 'fenced';
+  const sentence = fenced
+    ? `${hostId} is off (${result.evidence.method})`
+    : `${hostId} was not fenced: ${'why' in result ? result.why : result.kind}`;
+  showPhase(fenced ? 'fenced' : 'dismissed');
+  await look.closeIncident({
+    incidentId,
+    outcome: fenced ? 'recovered' : result.kind === 'aborted' ? 'aborted' : 'dismissed',
+    phase: fenced ? 'fenced' : 'dismissed',
+    sentence,
+    nextCommand: undefined,
+    facts: { result },
+    clearAlerts: [`unfenced:${hostId}`],
+  });
+}
+
+function show(run: Run, sentence: string): void {
+  setCurrentDetails(`**${run.input.hostId}**: ${sentence}`);
+}

@@ -1,0 +1,6 @@
+/** Every function exported here is a workflow type: names are stable for ever. */
+export { fenceHost } from './fence-host';
+export { recoverHost } from './recover-host';
+export { releaseLocks } from './release-locks';
+export { restartVm } from './restart-vm';
+export { watchFleet } from './watch-fleet';

@@ -1,0 +1,125 @@
+/** Inputs and results of the workflows: plain data, no secrets (they stay on the server for the whole retention). */
+import type { IncidentBrief } from '../activities/incident';
+import type { FenceEvidence } from '../domain/evidence';
+import type { Fault } from '../domain/faults';
+import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
+import type { VmResult } from '../domain/recovery-state';
+import type { Trigger } from '../domain/records';
+
+/** `rehearse`: every read and check for real, every act replaced by the sentence that says what it would do. */
+export type Mode = 'act' | 'rehearse';
+
+export interface RecoverHostInput {
+  readonly hostId: HostId;
+  readonly clusterId: ClusterId;
+  readonly incidentId: IncidentId;
+  readonly epoch: number;
+  readonly mode: Mode;
+  readonly trigger: Trigger;
+  /** Set when a run continues as new past `limits.vmsPerRunMax` VMs: what was done before. */
+  readonly carried?: {
+    readonly evidence: FenceEvidence | undefined;
+    readonly done: readonly VmResult[];
+    readonly left: readonly PlannedVm[];
+  };
+}
+
+export interface RecoverHostResult {
+  readonly incidentId: IncidentId;
+  readonly hostId: HostId;
+  readonly outcome: 'recovered' | 'partially-recovered' | 'dismissed' | 'aborted' | 'rehearsed';
+  readonly sentence: string;
+  readonly vms: readonly VmResult[];
+  /** In a rehearsal: what a real run would do, in order. */
+  readonly would: readonly string[];
+}
+
+export interface PlannedVm {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly priority: number;
+  readonly target: HostId | undefined;
+  readonly why: string | undefined;
+}
+
+export interface FenceHostInput {
+  readonly hostId: HostId;
+  readonly clusterId: ClusterId;
+  readonly incidentId: IncidentId;
+  readonly mode: Mode;
+  readonly trigger: Trigger;
+  readonly epoch: number;
+  /** A person ordered it for a host that may be well: the check that it is not alive again is left out. */
+  readonly evenIfAlive: boolean;
+  /** What the incident has read of the host already; undefined when this fence is an incident of its own. */
+  readonly brief: IncidentBrief | undefined;
+}
+
+export type FenceHostResult =
+  | { readonly kind: 'fenced'; readonly evidence: FenceEvidence }
+  | {
+      readonly kind: 'alive-again';
+      readonly boot: 'same' | 'new';
+      readonly bootId: string | undefined;
+      readonly why: string;
+    }
+  | { readonly kind: 'aborted'; readonly by: string; readonly why: string }
+  | { readonly kind: 'rehearsed'; readonly would: readonly string[] };
+
+export interface ReleaseLocksInput {
+  readonly hostId: HostId;
+  readonly incidentId: IncidentId;
+  readonly mode: Mode;
+  readonly evidence: FenceEvidence;
+  /** The dead host's VMs: only locks on their images are in scope. */
+  readonly vmIds: readonly VmId[];
+}
+
+export type ReleaseLocksResult =
+  | { readonly kind: 'free'; readonly sentences: readonly string[] }
+  | { readonly kind: 'blocked'; readonly faults: readonly Fault[] };
+
+export interface RestartVmInput {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly clusterId: ClusterId;
+  readonly incidentId: IncidentId;
+  readonly mode: Mode;
+  /** `host-returned`: its own host rebooted by itself, so it starts there again. */
+  readonly cause: 'host-failed' | 'host-returned' | 'operator';
+  readonly trigger: Trigger;
+  /** When the incident began: lists older than this prove nothing. Left out for an incident that this run opens itself. */
+  readonly incidentBeganAt: string | undefined;
+  /** Counted per VM for an incident of its own; 0 within a host's incident. */
+  readonly epoch: number;
+  /** The failed host and the proof that it is off, when that is why. */
+  readonly failed: { readonly hostId: HostId; readonly evidence: FenceEvidence } | undefined;
+  readonly target: HostId | undefined;
+}
+
+/** A `restartVm` that ends well returns this; every other end is a failure that carries the same as its details. */
+export type RestartVmResult = VmResult & { readonly would: readonly string[] };
+
+/** Failure types that a run may end with: the stable contract of endings. */
+export const failureTypes = {
+  /** Nothing of ours is left; the VM does not run; details say why. */
+  compensated: 'RecoveryCompensated',
+  /** A person gave up on it; details say in what state it was left. */
+  stuck: 'RecoveryStuck',
+} as const;
+
+export const searchAttributeNames = {
+  vmId: 'VmId',
+  hostId: 'HostId',
+  incidentId: 'IncidentId',
+  phase: 'RecoveryPhase',
+} as const;
+
+/** What the front door reads of a run that holds an ID, to answer "the same" or "busy". */
+export interface RunMemo {
+  readonly incidentId: IncidentId;
+  readonly requestedBy: string;
+  readonly reason: string;
+}
+
+export const taskQueues = { workflows: 'vmedic', power: 'vmedic-power' } as const;

@@ -1,0 +1,184 @@
+/** What a run of `recoverHost` remembers, hears and shows. */
+import { setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { getExternalWorkflowHandle } from '@temporalio/workflow';
+import type { IncidentBrief } from '../activities/incident';
+import { workflowIds } from '../domain/ids';
+import { limits } from '../domain/limits';
+import {
+  canHappen,
+  isClosed,
+  type RecoveryEvent,
+  type RecoveryState,
+  transition,
+  type VmResult,
+} from '../domain/recovery-state';
+import { look } from './activity-options';
+import type { RecoverHostInput, RestartVmResult } from './inputs';
+import * as messages from './messages';
+import { showPhase } from './search-attributes';
+
+export interface Run {
+  readonly input: RecoverHostInput;
+  state: RecoveryState;
+  brief: IncidentBrief;
+  held: boolean;
+  readonly said: { approve?: messages.Said; abort?: messages.Said };
+  /** A person said `resume`: whatever waits tries again at once. */
+  goOn: boolean;
+  bootId: string | undefined;
+  readonly done: (VmResult | RestartVmResult)[];
+  readonly stuck: Map<string, VmResult>;
+  sentence?: string;
+  nextCommand?: string | undefined;
+}
+
+/** Moves the state by the one transition function and shows it. */
+export function move(run: Run, event: RecoveryEvent): void {
+  run.state = transition(run.state, event);
+  run.nextCommand = undefined;
+  show(run, 'why' in run.state ? run.state.why : '');
+}
+
+/** The incident now waits for a person: stored, alerted once, searchable in Temporal. */
+export async function waitFor(run: Run, why: string, nextCommand: string): Promise<void> {
+  const { incidentId, hostId } = run.input;
+  run.nextCommand = nextCommand;
+  show(run, why);
+  showPhase(run.state.phase);
+  const sentence = `${run.state.phase}: ${why}`;
+  await look.notePhase({
+    incidentId,
+    key: `waits-${run.state.phase}`,
+    change: { phase: run.state.phase, summary: why, nextCommand },
+    sentence,
+    alert: { key: `waiting:${hostId}`, severity: 'critical', sentence: `${hostId}: ${why}`, nextCommand },
+  });
+}
+
+/** All handlers, set before the first await. */
+export function listen(run: Run): void {
+  setHandler(messages.recoveryStatusQuery, () => statusOf(run));
+  setHandler(messages.fenceProgressSignal, (progress) => {
+    if (progress.phase === 'fencing' && canHappen(run.state.phase, 'fence-begun'))
+      move(run, { event: 'fence-begun', level: progress.level });
+    if (progress.phase === 'blocked-unfenced' && canHappen(run.state.phase, 'fence-failed'))
+      move(run, { event: 'fence-failed', faults: progress.faults, attempts: progress.attempts });
+    if (progress.phase === 'blocked-unfenced')
+      run.nextCommand = `vmedic incident attest-fenced ${run.input.incidentId} --reason "..."`;
+  });
+  setHandler(messages.vmStuckSignal, (vm) => {
+    run.stuck.set(vm.vmId, vm);
+  });
+  setHandler(messages.addTriggerUpdate, async (trigger) => {
+    await look.addTrigger({ incidentId: run.input.incidentId, trigger });
+    return `attached to ${run.input.incidentId}`;
+  });
+  listenToPeople(run);
+}
+
+function listenToPeople(run: Run): void {
+  const note = (what: string, said: messages.Said): Promise<void> =>
+    look.noteSaid({
+      incidentId: run.input.incidentId,
+      key: `${what}-${said.by}-${said.reason}`,
+      what,
+      ...said,
+    });
+  const inFence = (): boolean => run.state.phase === 'fencing' || run.state.phase === 'blocked-unfenced';
+  const toFence = async (order: messages.FenceOrder['order'], said: messages.Said): Promise<void> => {
+    if (inFence())
+      await getExternalWorkflowHandle(workflowIds.fence(run.input.hostId)).signal(messages.fenceOrderSignal, {
+        ...said,
+        order,
+      });
+  };
+  setHandler(
+    messages.attestFencedUpdate,
+    async (said) => {
+      await toFence('attest', said);
+      return `taken as proof that ${run.input.hostId} is off`;
+    },
+    {
+      description: 'I have seen to it that this host is off',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (!inFence()) throw new Error(`nothing to attest in phase "${run.state.phase}"`);
+      },
+    },
+  );
+  setHandler(
+    messages.approveFencingUpdate,
+    async (said) => {
+      run.said.approve = said;
+      await note('approves fencing', said);
+      return 'approved';
+    },
+    {
+      description:
+        'Fence although more hosts are in trouble than allowed, or although the host is only degraded',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (run.state.phase !== 'held')
+          throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
+      },
+    },
+  );
+  setHandler(
+    messages.abortUpdate,
+    async (said) => {
+      run.said.abort = said;
+      await toFence('abort', said);
+      await note('aborts', said);
+      return 'stops before the next act; what may have happened already is brought to a known state first';
+    },
+    {
+      description: 'Stop the incident',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (!canHappen(run.state.phase, 'aborted'))
+          throw new Error(`no way back in phase "${run.state.phase}": VMs may have been started; use hold`);
+      },
+    },
+  );
+  setHandler(messages.holdUpdate, async (said) => {
+    run.held = true;
+    await toFence('hold', said);
+    await note('holds', said);
+    return 'held before the next act; what is under way comes to its end';
+  });
+  setHandler(messages.resumeUpdate, async (said) => {
+    run.held = false;
+    run.goOn = true;
+    await toFence('resume', said);
+    await note('resumes', said);
+    return 'goes on';
+  });
+}
+
+export function statusOf(run: Run): messages.RecoveryStatus {
+  return {
+    incidentId: run.input.incidentId,
+    hostId: run.input.hostId,
+    phase: run.state.phase,
+    sentence: run.sentence ?? '',
+    nextCommand: isClosed(run.state.phase) ? undefined : run.nextCommand,
+    held: run.held,
+    vms: 'vms' in run.state ? run.state.vms : [],
+  };
+}
+
+/** The page that Temporal's UI shows for the run: phase, why, next command, VMs. */
+export function show(run: Run, sentence: string): void {
+  run.sentence = sentence;
+  const vms = 'vms' in run.state ? run.state.vms : [];
+  const rows = vms
+    .slice(0, limits.detailLinesMax)
+    .map((v) => `| ${v.name} | ${v.phase} | ${v.target ?? '-'} |`);
+  const more = vms.length > rows.length ? [`| and ${vms.length - rows.length} more | | |`] : [];
+  const lines = [
+    `**${run.input.hostId}**: **${run.state.phase}**${run.held ? ' (held by a person)' : ''} ${sentence}`,
+    ...(run.nextCommand === undefined ? [] : [`Next: \`${run.nextCommand}\``]),
+    ...(rows.length === 0 ? [] : ['', '| VM | phase | host |', '|---|---|---|', ...rows, ...more]),
+  ];
+  setCurrentDetails(lines.join('\n'));
+}

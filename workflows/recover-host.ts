@@ -1,0 +1,290 @@
+/**
+ * A dead host's VMs run again, each exactly once. confirm -> admit (blast radius) -> fence -> release locks -> plan -> restart in waves.
+ * The workflow ID `host:<hostId>` is the lock: every further trigger is attached to the run that holds it.
+ */
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  condition,
+  continueAsNew,
+  isCancellation,
+  ParentClosePolicy,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { IncidentBrief } from '../activities/incident';
+import type { FenceEvidence } from '../domain/evidence';
+import { workflowIds } from '../domain/ids';
+import { limits } from '../domain/limits';
+import { isClosed, type RecoveryState, type VmResult } from '../domain/recovery-state';
+import { look, otherRun, wayBack } from './activity-options';
+import { isNewBoot, type fenceHost } from './fence-host';
+import type {
+  FenceHostResult,
+  PlannedVm,
+  RecoverHostInput,
+  RecoverHostResult,
+  ReleaseLocksResult,
+} from './inputs';
+import { listen, move, type Run, show, waitFor } from './recover-host-run';
+import { rehearse } from './rehearse-host';
+import type { releaseLocks } from './release-locks';
+import { type FanOut, restartAll } from './restart-all';
+import { showPhase, subject } from './search-attributes';
+
+export const recoverHostSteps = [
+  'confirm',
+  'admit',
+  'fence',
+  'release-locks',
+  'plan',
+  'restart',
+  'report',
+] as const;
+
+export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostResult> {
+  // Read before anything else; the handlers above all need a run that is there.
+  const noBrief = undefined as unknown as IncidentBrief;
+  const state: RecoveryState =
+    input.carried === undefined
+      ? { phase: 'suspect', why: 'not looked at yet' }
+      : { phase: 'restarting', evidence: input.carried.evidence, vms: input.carried.done };
+  const run: Run = {
+    input,
+    state,
+    brief: noBrief,
+    held: false,
+    said: {},
+    goOn: false,
+    bootId: undefined,
+    done: [...(input.carried?.done ?? [])],
+    stuck: new Map(),
+  };
+  listen(run);
+  run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
+  if (input.mode === 'rehearse') return rehearse(run);
+  try {
+    const left = input.carried === undefined ? await untilRestarting(run) : input.carried.left;
+    if (left !== undefined) await restart(run, left);
+    return await report(run);
+  } catch (error) {
+    // Cancelled in Temporal itself: what is under way in children goes on to a known state; the incident must not stay open.
+    if (isCancellation(error) && !isClosed(run.state.phase))
+      await CancellationScope.nonCancellable(() =>
+        closeAborted(run, 'a cancellation in Temporal', 'no reason given'),
+      );
+    throw error;
+  }
+}
+
+/** Up to the plan; undefined when the incident is over without one (dismissed, aborted). */
+async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefined> {
+  await confirm(run);
+  if (run.state.phase === 'admitted') await admit(run);
+  if (run.state.phase === 'admitted') await fence(run);
+  while (run.state.phase === 'fenced' || run.state.phase === 'blocked-locks') await release(run);
+  if (run.state.phase !== 'restarting') return undefined;
+  const { hostId, incidentId } = run.input;
+  const vmIds = run.brief.roster.map((v) => v.vmId);
+  const onItself = run.state.evidence === undefined;
+  const plan = await look.planRestarts({ hostId, incidentId, vmIds, onItself, mode: 'act' });
+  return plan.vms;
+}
+
+/** Looks until the host is alive, or dead by evidence: twice, unless a fence device itself reads "off". */
+async function confirm(run: Run): Promise<void> {
+  const { hostId } = run.input;
+  const { policy } = run.brief;
+  let deadLooks = 0;
+  for (;;) {
+    await condition(() => !run.held || run.said.abort !== undefined);
+    if (takeAbort(run)) return;
+    const seen = await look.lookAtHost({ hostId, withPower: true });
+    const { verdict } = seen;
+    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+    deadLooks = verdict.verdict === 'dead-by-evidence' ? deadLooks + 1 : 0;
+    const dead = deadLooks >= 2 || (deadLooks === 1 && seen.readOff);
+    const mayFence = verdict.verdict === 'degraded' && policy.fenceDegraded;
+    if (run.state.phase === 'suspect' && (dead || mayFence))
+      return move(run, { event: 'host-dead', why: verdict.why });
+    if (run.state.phase === 'held' && (dead || run.said.approve !== undefined))
+      return move(run, { event: 'approved', by: run.said.approve?.by ?? `evidence: ${verdict.why}` });
+    if (verdict.verdict === 'degraded' && run.state.phase === 'suspect') {
+      const why = `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`;
+      move(run, { event: 'needs-approval', why });
+      await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    }
+    show(run, verdict.why);
+    await condition(
+      () => run.said.abort !== undefined || run.said.approve !== undefined,
+      policy.confirmEveryMs,
+    );
+  }
+}
+
+function aliveAgain(run: Run, bootId: string | undefined, why: string): void {
+  run.bootId = bootId;
+  const boot = isNewBoot(run.brief.knownBootId, bootId) ? 'new' : 'same';
+  move(run, { event: 'alive-again', boot, why: `${run.input.hostId} is alive: ${why}` });
+}
+
+function takeAbort(run: Run): boolean {
+  if (run.said.abort === undefined) return false;
+  move(run, { event: 'aborted', by: run.said.abort.by, why: run.said.abort.reason });
+  return true;
+}
+
+/** Held while more hosts are in trouble than the blast radius allows; goes on by itself when that passes. */
+async function admit(run: Run): Promise<void> {
+  const { hostId, policy } = { hostId: run.input.hostId, policy: run.brief.policy };
+  for (;;) {
+    if (takeAbort(run)) return;
+    const { inTrouble, allowed } = await look.countTrouble({ ...run.input });
+    if (inTrouble.length <= allowed && run.state.phase === 'admitted') return;
+    if (inTrouble.length <= allowed)
+      return move(run, { event: 'approved', by: 'the blast radius is kept again' });
+    if (run.said.approve !== undefined) {
+      if (run.state.phase === 'held') move(run, { event: 'approved', by: run.said.approve.by });
+      return;
+    }
+    const first = run.state.phase !== 'held';
+    move(run, { event: 'over-blast-radius', inTrouble, allowed });
+    const why = `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
+    if (first) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    await condition(
+      () => run.said.approve !== undefined || run.said.abort !== undefined,
+      policy.confirmEveryMs * 5,
+    );
+    const { verdict } = await look.lookAtHost({ hostId, withPower: false });
+    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+  }
+}
+
+async function fence(run: Run): Promise<void> {
+  const { hostId, clusterId, incidentId, epoch, mode, trigger } = run.input;
+  await condition(() => !run.held || run.said.abort !== undefined);
+  if (takeAbort(run)) return;
+  move(run, { event: 'fence-begun', level: run.brief.fenceLevels[0]?.name ?? '(no device)' });
+  const workflowId = workflowIds.fence(hostId);
+  const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIfAlive: false, brief: run.brief };
+  let result: FenceHostResult;
+  try {
+    const child = await startChild<typeof fenceHost>('fenceHost', {
+      workflowId,
+      args: [order],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.ABANDON,
+      staticSummary: `${hostId}: switch off and prove it`,
+      typedSearchAttributes: subject({ incidentId, hostId }),
+      memo: { incidentId, requestedBy: trigger.by, reason: trigger.reason },
+    });
+    result = await child.result();
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    result = (await otherRun.awaitRun({ workflowId })) as FenceHostResult;
+  }
+  if (result.kind === 'fenced') move(run, { event: 'off-proven', evidence: result.evidence });
+  else if (result.kind === 'aborted') move(run, { event: 'aborted', by: result.by, why: result.why });
+  else if (result.kind === 'alive-again') {
+    run.bootId = result.bootId;
+    move(run, { event: 'alive-again', boot: result.boot, why: `${hostId} is alive again: ${result.why}` });
+  } else throw new Error('a fence that was only rehearsed proves nothing');
+}
+
+async function release(run: Run): Promise<void> {
+  await condition(() => !run.held || run.said.abort !== undefined);
+  if (takeAbort(run)) return;
+  const { hostId, incidentId, mode, trigger } = run.input;
+  move(run, { event: 'release-begun' });
+  if (run.state.phase !== 'releasing') return;
+  const child = await startChild<typeof releaseLocks>('releaseLocks', {
+    workflowId: workflowIds.locks(hostId),
+    args: [
+      { hostId, incidentId, mode, evidence: run.state.evidence, vmIds: run.brief.roster.map((v) => v.vmId) },
+    ],
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    cancellationType: ChildWorkflowCancellationType.ABANDON,
+    staticSummary: `${hostId}: release its locks`,
+    typedSearchAttributes: subject({ incidentId, hostId }),
+    memo: { incidentId, requestedBy: trigger.by, reason: trigger.reason },
+  });
+  const result: ReleaseLocksResult = await child.result();
+  if (result.kind === 'free') return move(run, { event: 'locks-free' });
+  move(run, { event: 'locks-foreign', faults: result.faults });
+  const why = result.faults.map((f) => f.sentence).join(' ');
+  await waitFor(run, why, `vmedic incident resume ${incidentId} --reason "..."`);
+  await condition(() => run.goOn || run.said.abort !== undefined, run.brief.policy.fenceRetryMs.max);
+  run.goOn = false;
+}
+
+async function restart(run: Run, vms: readonly PlannedVm[]): Promise<void> {
+  if (run.state.phase !== 'restarting') throw new Error(`restarting in phase ${run.state.phase}`);
+  const { evidence } = run.state;
+  const fan: FanOut = {
+    input: run.input,
+    incidentBeganAt: run.brief.openedAt,
+    evidence,
+    concurrency: run.brief.policy.concurrency,
+    held: () => run.held,
+    stuck: run.stuck,
+    moved: (vm) => move(run, { event: 'vm-moved-on', vm }),
+  };
+  const page = vms.slice(0, limits.vmsPerRunMax);
+  run.done.push(...(await restartAll(fan, page)));
+  const left = vms.slice(limits.vmsPerRunMax);
+  if (left.length > 0) await nextPage(run, evidence, left);
+  move(run, { event: 'all-settled', vms: run.done as readonly VmResult[] });
+  if (evidence === undefined && run.bootId !== undefined)
+    await look.acceptBoot({ hostId: run.input.hostId, bootId: run.bootId });
+}
+
+async function nextPage(
+  run: Run,
+  evidence: FenceEvidence | undefined,
+  left: readonly PlannedVm[],
+): Promise<never> {
+  return continueAsNew<typeof recoverHost>({ ...run.input, carried: { evidence, done: run.done, left } });
+}
+
+async function report(run: Run): Promise<RecoverHostResult> {
+  const { state } = run;
+  if (!isClosed(state.phase)) throw new Error(`reported in phase ${state.phase}`);
+  const { hostId, incidentId } = run.input;
+  const down = run.done.filter((v) => v.phase !== 'running');
+  const sentence = 'why' in state ? state.why : sentenceOf(run.done, down);
+  showPhase(state.phase);
+  const nextCommand = down.length === 0 ? undefined : `vmedic incident show ${incidentId}`;
+  const alert = { key: `host:${hostId}:${incidentId}`, sentence: `${hostId}: ${sentence}`, nextCommand };
+  const outcome = state.phase as RecoverHostResult['outcome'];
+  await look.closeIncident({
+    incidentId,
+    outcome: outcome === 'rehearsed' ? 'dismissed' : outcome,
+    phase: state.phase,
+    sentence,
+    nextCommand,
+    facts: { vms: run.done },
+    alert: { ...alert, severity: down.length === 0 ? 'info' : 'critical' },
+    clearAlerts: [`waiting:${hostId}`, `unfenced:${hostId}`],
+  });
+  show(run, sentence);
+  return { incidentId, hostId, outcome, sentence, vms: run.done, would: [] };
+}
+
+function sentenceOf(all: readonly VmResult[], down: readonly VmResult[]): string {
+  if (down.length === 0) return `all ${all.length} VMs run again`;
+  const named = down.slice(0, limits.detailLinesMax).map((v) => `${v.name} (${v.phase})`);
+  return `${all.length - down.length} of ${all.length} VMs run again; not: ${named.join(', ')}`;
+}
+
+async function closeAborted(run: Run, by: string, why: string): Promise<void> {
+  await wayBack.closeIncident({
+    incidentId: run.input.incidentId,
+    outcome: 'aborted',
+    phase: 'aborted',
+    sentence: `stopped by ${by}: ${why}`,
+    nextCommand: undefined,
+    facts: { phase: run.state.phase },
+    clearAlerts: [`waiting:${run.input.hostId}`],
+  });
+}
