@@ -1,0 +1,151 @@
+import { and, asc, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import type { InventoryPort } from '../../activities/ports';
+import { DriverFault } from '../../domain/faults';
+import type { VmId } from '../../domain/ids';
+import type { VmRecord } from '../../domain/records';
+import type { Connections, Db } from './connection';
+import { definitions, sightings, vms } from './schema';
+
+export type VmRow = typeof vms.$inferSelect;
+type VmChange = Parameters<InventoryPort['updateVm']>[2];
+
+export const vmRecord = (row: VmRow): VmRecord => ({
+  vmId: row.vmId,
+  name: row.name,
+  clusterId: row.clusterId,
+  hostId: row.hostId,
+  desired: row.desired,
+  observed: { state: row.observedState, reason: row.observedReason, at: row.observedAt },
+  protected: row.protected,
+  persistent: row.persistent,
+  priority: row.priority,
+  antiAffinity: row.antiAffinity ?? undefined,
+  shape: {
+    memoryMiB: row.memoryMiB,
+    vcpus: row.vcpus,
+    disks: row.disks.map((d) => ({ ...d, poolId: d.poolId })),
+    networks: row.networks,
+    consolePath: row.consolePath ?? undefined,
+  },
+  definitionVersion: row.definitionVersion,
+  epoch: row.epoch,
+  version: row.version,
+});
+
+export const vmRows = (
+  connections: Connections,
+): Pick<
+  InventoryPort,
+  'vms' | 'vm' | 'updateVm' | 'definition' | 'sightings' | 'recordSighting' | 'removeSighting'
+> => ({
+  async vms(filter = {}) {
+    if (filter.ids?.length === 0) return [];
+    const where = and(
+      filter.clusterId === undefined ? undefined : eq(vms.clusterId, filter.clusterId),
+      filter.hostId === undefined ? undefined : eq(vms.hostId, filter.hostId),
+      filter.ids === undefined ? undefined : inArray(vms.vmId, [...filter.ids]),
+    );
+    const rows = await connections.run((db) => db.select().from(vms).where(where).orderBy(asc(vms.vmId)));
+    return rows.map(vmRecord);
+  },
+
+  vm: (id) => connections.run((db) => readVm(db, id)),
+
+  updateVm: (id, expectedVersion, change) =>
+    connections.run((db) => update(db, id, expectedVersion, change), {
+      vm: id,
+      ...(change.hostId === undefined ? {} : { host: change.hostId }),
+    }),
+
+  async definition(vm) {
+    const [row] = await connections.run((db) =>
+      db
+        .select()
+        .from(definitions)
+        .where(eq(definitions.vmId, vm))
+        .orderBy(desc(definitions.version))
+        .limit(1),
+    );
+    if (row === undefined) return undefined;
+    const { vmId, version, text, readFrom, readAt } = row;
+    return { vmId, version, text, readFrom, readAt };
+  },
+
+  async sightings(ids) {
+    if (ids.length === 0) return [];
+    return connections.run((db) =>
+      db
+        .select()
+        .from(sightings)
+        .where(inArray(sightings.vmId, [...ids]))
+        .orderBy(asc(sightings.vmId), asc(sightings.hostId)),
+    );
+  },
+
+  async recordSighting(vmId, hostId, seenAt) {
+    await connections.run(
+      (db) =>
+        db
+          .insert(sightings)
+          .values({ vmId, hostId, seenAt })
+          .onConflictDoUpdate({
+            target: [sightings.vmId, sightings.hostId],
+            set: { seenAt },
+            setWhere: lt(sightings.seenAt, seenAt),
+          }),
+      { vm: vmId, host: hostId },
+    );
+  },
+
+  async removeSighting(vmId, hostId) {
+    await connections.run((db) =>
+      db.delete(sightings).where(and(eq(sightings.vmId, vmId), eq(sightings.hostId, hostId))),
+    );
+  },
+});
+
+async function readVm(db: Db, id: VmId): Promise<VmRecord | undefined> {
+  const [row] = await db.select().from(vms).where(eq(vms.vmId, id));
+  return row === undefined ? undefined : vmRecord(row);
+}
+
+async function update(db: Db, id: VmId, expectedVersion: number, change: VmChange): Promise<VmRecord> {
+  const before = await readVm(db, id);
+  if (before === undefined) throw new DriverFault('UNKNOWN_VM', { vm: id });
+  const same = holds(before, change);
+  if (same && before.version === expectedVersion) return before;
+  if (before.version !== expectedVersion) return repeated(before, expectedVersion, change);
+  const next = { ...before, ...change };
+  const [after] = await db
+    .update(vms)
+    .set({
+      hostId: next.hostId,
+      desired: next.desired,
+      observedState: next.observed.state,
+      observedReason: next.observed.reason,
+      observedAt: next.observed.at,
+      protected: next.protected,
+      epoch: next.epoch,
+      version: sql`${vms.version} + 1`,
+    })
+    .where(and(eq(vms.vmId, id), eq(vms.version, expectedVersion)))
+    .returning();
+  if (after !== undefined) return vmRecord(after);
+  return repeated((await readVm(db, id)) ?? before, expectedVersion, change);
+}
+
+/** The row has moved on. By exactly this change: then it is our own write, repeated. Otherwise somebody else's. */
+function repeated(now: VmRecord, expectedVersion: number, change: VmChange): VmRecord {
+  if (now.version === expectedVersion + 1 && holds(now, change)) return now;
+  throw new DriverFault('RECORD_CHANGED', { what: now.name });
+}
+
+function holds(now: VmRecord, change: VmChange): boolean {
+  const { observed, ...plain } = change;
+  if (observed !== undefined) {
+    const { state, reason, at } = now.observed;
+    if (observed.state !== state || observed.reason !== reason || Date.parse(observed.at) !== Date.parse(at))
+      return false;
+  }
+  return (Object.keys(plain) as (keyof typeof plain)[]).every((field) => plain[field] === now[field]);
+}
