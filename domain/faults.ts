@@ -51,6 +51,11 @@ export const faultTable = {
     sentence: '{host} refused the definition of {vm}: {detail}',
     next: 'cure the cause named, then vmedic vm restart {vm}',
   },
+  UNDEFINE_REFUSED: {
+    class: 'permanent',
+    sentence: 'The definition of {vm} on {host} could not be taken away or changed: {detail}',
+    next: 'see to {vm} on {host}, then vmedic vm show {vm}',
+  },
   VM_NOT_FOUND: {
     class: 'permanent',
     sentence: '{vm} is not known to {host} (read from its complete list)',
