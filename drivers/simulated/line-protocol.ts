@@ -1,0 +1,48 @@
+/**
+ * The wire between a simulated datacenter and those who use it: one JSON document per line. A caller numbers its calls; `cancel` forwards an
+ * abort. `undefined` does not survive JSON, and no port's answer rests on the difference between absent and undefined.
+ */
+import type { Socket } from 'node:net';
+import type { FaultCode, FaultFacts } from '../../domain/faults';
+import type { PortCall } from './silence';
+
+export type ToWorld =
+  | ({ readonly id: number; readonly ask: 'call' } & PortCall)
+  | { readonly id: number; readonly ask: 'control'; readonly name: string; readonly args: readonly unknown[] }
+  | { readonly id: number; readonly ask: 'cancel' };
+
+export type FromWorld =
+  | { readonly id: number; readonly said: 'answer'; readonly answer: unknown }
+  | {
+      readonly id: number;
+      readonly said: 'fault';
+      readonly code: FaultCode;
+      readonly facts: FaultFacts;
+    }
+  | { readonly id: number; readonly said: 'error'; readonly sentence: string }
+  /** A fault rule asks the caller's process to die now. */
+  | { readonly id: number; readonly said: 'crash' };
+
+export const send = (socket: Socket, message: ToWorld | FromWorld): void => {
+  if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+};
+
+/** Calls `take` with every whole line; a broken line ends the connection. */
+export function onLines<Message>(socket: Socket, take: (message: Message) => void): void {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      let message: Message;
+      try {
+        message = JSON.parse(line) as Message;
+      } catch (cause) {
+        socket.destroy(new Error('a line on the simulated datacenter’s socket is not JSON', { cause }));
+        return;
+      }
+      take(message);
+    }
+  });
+}

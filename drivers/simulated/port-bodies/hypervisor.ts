@@ -1,0 +1,182 @@
+import type { ActOutcome, HypervisorPort, ReadDefinition } from '../../../activities/ports';
+import { permitIsFresh } from '../../../domain/evidence';
+import { fault, type Fault } from '../../../domain/faults';
+import type { HostId, VmId } from '../../../domain/ids';
+import type { ObservedVm } from '../../../domain/observations';
+import type { CallContext, Served } from '../call-context';
+import { parseDefinition, shapeOf } from '../definition-text';
+import type { StartRefusal, World } from '../world';
+import type { GuestProcess, HostState } from '../world-state';
+
+const ok: ActOutcome = { kind: 'ok' };
+const refused = (made: Fault): ActOutcome => ({ kind: 'refused', fault: made });
+
+export function hypervisorBody(world: World): Served<HypervisorPort> {
+  return {
+    async probe(host, context) {
+      const state = world.host(host);
+      const observedAt = world.now();
+      if (!world.answers(state)) return context.silence('no answer');
+      if (state.daemon === 'dead') return { source: 'hypervisor', says: 'refused', observedAt };
+      if (state.daemon === 'hung') {
+        await context.wait(world.costs.silenceMs);
+        return { source: 'hypervisor', says: 'hung', observedAt };
+      }
+      await context.wait(world.costs.readMs);
+      const runningVms = world.processesOn(host).filter((p) => p.state === 'running').length;
+      return { source: 'hypervisor', says: 'answers', runningVms, observedAt: world.now() };
+    },
+
+    async list(host, context) {
+      const state = await reach(world, host, context);
+      return { hostId: host, observedAt: world.now(), vms: observed(world, state) };
+    },
+
+    async definitions(host, vms, context) {
+      const state = await reach(world, host, context);
+      return readDefinitions(world, state).filter((d) => vms === undefined || vms.includes(d.vmId));
+    },
+
+    define: (host, definition, context) =>
+      act(world, host, world.costs.defineMs, context, (state) => {
+        const { vmId, version, text } = definition;
+        const parsed = parseDefinition(text);
+        if (parsed === undefined || parsed.vmId !== vmId)
+          return refused(
+            fault('DEFINE_REFUSED', { host, vm: vmId, detail: 'the definition cannot be read' }),
+          );
+        const namesake = [...state.definitions.values()].find(
+          (d) => d.name === parsed.name && d.vmId !== vmId,
+        );
+        if (namesake !== undefined)
+          return refused(
+            fault('DEFINE_REFUSED', {
+              host,
+              vm: vmId,
+              detail: `${parsed.name} is defined there as ${namesake.vmId}`,
+            }),
+          );
+        const known = state.definitions.get(vmId);
+        if (known?.text === text && known.version === version) return ok;
+        const autostart = known?.autostart === true;
+        state.definitions.set(vmId, { vmId, name: parsed.name, text, version, by: 'port', autostart });
+        world.journal.effect({ effect: 'defined', vmId, hostId: host, by: 'port', version });
+        return ok;
+      }),
+
+    start: (permit, definition, persistent, context) =>
+      act(world, permit.target, world.costs.startMs, context, (state) => {
+        const { vmId, target } = permit;
+        const refuse = (detail: string): ActOutcome =>
+          refused(fault('PERMIT_REFUSED', { vm: vmId, host: target, detail }));
+        if (definition.vmId !== vmId) return refuse(`the definition is of ${definition.vmId}`);
+        if (!permitIsFresh(permit, world.nowMs())) return refuse('the permit has aged');
+        if (world.processOf(vmId, target) !== undefined) return ok;
+        const text = persistent ? state.definitions.get(vmId)?.text : definition.text;
+        if (text === undefined) return refused(fault('VM_NOT_FOUND', { vm: vmId, host: target }));
+        const started = world.startProcess(target, text, persistent, 'port', permit);
+        return 'boot' in started ? ok : refused(startFault(started, vmId, target));
+      }),
+
+    undefine: (host, vm, context) =>
+      act(world, host, world.costs.defineMs, context, (state) => {
+        if (world.processOf(vm, host) !== undefined)
+          return refused(fault('DEFINE_REFUSED', { host, vm, detail: 'it runs there' }));
+        state.lastReason.delete(vm);
+        if (state.definitions.delete(vm))
+          world.journal.effect({ effect: 'definition-removed', vmId: vm, hostId: host, by: 'port' });
+        return ok;
+      }),
+
+    disableAutostart: (host, vm, context) =>
+      act(world, host, world.costs.defineMs, context, (state) => {
+        const definition = state.definitions.get(vm);
+        if (definition === undefined) return refused(fault('VM_NOT_FOUND', { vm, host }));
+        if (definition.autostart)
+          world.journal.effect({ effect: 'autostart-disabled', vmId: vm, hostId: host });
+        definition.autostart = false;
+        return ok;
+      }),
+  };
+}
+
+/** For reads: the host, once it has answered. */
+async function reach(world: World, host: HostId, context: CallContext): Promise<HostState> {
+  const state = world.host(host);
+  if (!world.answers(state)) return context.silence('no answer');
+  if (state.daemon === 'dead') return context.silence('connection refused');
+  if (state.daemon === 'hung') return context.silence('its daemon is hung');
+  await context.wait(world.costs.readMs);
+  if (!world.answers(state) || state.daemon !== 'alive') return context.silence('the connection was lost');
+  return state;
+}
+
+/**
+ * An act takes its time at the host, whoever waits. A daemon that hangs has taken it in and does it when it goes on; a host that lost its
+ * power meanwhile has not done it. In both cases the caller learns nothing.
+ */
+async function act(
+  world: World,
+  host: HostId,
+  costMs: number,
+  context: CallContext,
+  apply: (state: HostState) => ActOutcome,
+): Promise<ActOutcome> {
+  const state = world.host(host);
+  if (!world.answers(state)) return context.silence('no answer');
+  if (state.daemon === 'dead') return context.silence('connection refused');
+  const boot = state.bootId;
+  context.sent = true;
+  if (state.daemon === 'alive') await context.work(costMs);
+  const since = world.host(host);
+  if (since.power === 'off' || since.bootId !== boot || since.daemon === 'dead')
+    return context.silence('the connection was lost');
+  if (since.frozen || since.daemon === 'hung') {
+    state.late.push(() => void apply(state));
+    return context.silence('its daemon is hung');
+  }
+  const outcome = apply(state);
+  return state.network === 'cut' ? context.silence('the connection was lost') : outcome;
+}
+
+function observed(world: World, host: HostState): ObservedVm[] {
+  const processes = world.processesOn(host.spec.id);
+  const stopped = [...host.definitions.values()].filter((d) => !processes.some((p) => p.vmId === d.vmId));
+  return [
+    ...processes.map((p): ObservedVm => {
+      const { vmId, name, state, reason, persistent } = p;
+      const autostart = host.definitions.get(vmId)?.autostart === true;
+      return { vmId, name, state, reason, persistent, autostart };
+    }),
+    ...stopped.map((d): ObservedVm => {
+      const last = host.lastReason.get(d.vmId) ?? { state: 'shut-off', reason: 'unknown' };
+      return { vmId: d.vmId, name: d.name, ...last, persistent: true, autostart: d.autostart };
+    }),
+  ];
+}
+
+function readDefinitions(world: World, host: HostState): ReadDefinition[] {
+  const processes = world.processesOn(host.spec.id);
+  const transient = processes.filter((p) => !host.definitions.has(p.vmId));
+  return [
+    ...[...host.definitions.values()].map((d) => readDefinition(d, true, d.autostart)),
+    ...transient.map((p: GuestProcess) => readDefinition(p, false, false)),
+  ].filter((d) => d !== undefined);
+}
+
+function readDefinition(
+  from: { readonly vmId: VmId; readonly name: string; readonly text: string },
+  persistent: boolean,
+  autostart: boolean,
+): ReadDefinition | undefined {
+  const parsed = parseDefinition(from.text);
+  if (parsed === undefined) return undefined;
+  const { vmId, name, text } = from;
+  return { vmId, name, text, persistent, autostart, shape: shapeOf(parsed) };
+}
+
+function startFault(refusal: StartRefusal, vm: VmId, host: HostId): Fault {
+  if (refusal.why === 'lock')
+    return fault('LOCK_HELD', { path: refusal.path, holder: refusal.holder, vm, host });
+  return fault('START_REFUSED', { host, vm, detail: refusal.detail });
+}

@@ -1,0 +1,12 @@
+import type { NotifierPort } from '../../../activities/ports';
+import type { Served } from '../call-context';
+import type { World } from '../world';
+
+export function notifierBody(world: World): Served<NotifierPort> {
+  return {
+    async deliver(alert) {
+      world.alerts.push(alert);
+      world.journal.effect({ effect: 'alert-delivered', alert });
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** The six ports as views on a simulated datacenter. The inventory is never simulated: it is always PostgreSQL. */
+import type { Ports } from '../../activities/ports';
+import { CallDesk, type CallHooks } from './call-desk';
+import { simulatedStrategies } from './port-bodies/storage';
+import type { PortCall } from './silence';
+import type { World } from './world';
+
+export type SimulatedPorts = Pick<
+  Ports,
+  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'notifier'
+>;
+
+/** Performs one call on the world, wherever the world is. Answers and faults are the port's own. */
+export type Perform = (called: PortCall, signal: AbortSignal) => Promise<unknown>;
+
+export function simulatedPorts(world: World, hooks: CallHooks = {}): SimulatedPorts {
+  const desk = new CallDesk(world, hooks);
+  return portsOver((called, signal) => desk.serve(called, signal));
+}
+
+export function portsOver(perform: Perform): SimulatedPorts {
+  const calls = <Port extends keyof SimulatedPorts>(
+    port: Port,
+    names: readonly (keyof SimulatedPorts[Port])[],
+  ) =>
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        (...all: unknown[]) =>
+          perform({ port, call: String(name), args: all.slice(0, -1) }, all.at(-1) as AbortSignal),
+      ]),
+    ) as unknown as SimulatedPorts[Port];
+  return {
+    fencing: calls('fencing', ['status', 'off']),
+    hypervisor: calls('hypervisor', [
+      ...(['probe', 'list', 'definitions', 'define'] as const),
+      ...(['start', 'undefine', 'disableAutostart'] as const),
+    ]),
+    hostCommands: calls('hostCommands', ['bootId', 'inspectDisks', 'markHealth', 'isHealthy']),
+    storageLocks: {
+      ...calls('storageLocks', ['list', 'release', 'probe']),
+      strategies: simulatedStrategies,
+    },
+    volumes: calls('volumes', ['makeReady', 'standDown']),
+    notifier: calls('notifier', ['deliver']),
+  };
+}
