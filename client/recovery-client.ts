@@ -1,0 +1,387 @@
+/**
+ * The front door: the only place that starts recoveries. Theory of operation: the server dedupes, not this code. A start names the
+ * workflow ID that stands for the host or the VM and is refused while that ID is taken; who holds it is then told apart by the incident in
+ * its memo. What is read before the start only finds the incident's number, and recognises a request that comes after the work is done.
+ */
+import {
+  type Client,
+  type WorkflowExecutionDescription,
+  WorkflowExecutionAlreadyStartedError,
+} from '@temporalio/client';
+import { clusterOf, findHost, type Fleet } from '../domain/fleet';
+import { type HostId, hostId, incidentId, type IncidentTarget, isId, workflowIds } from '../domain/ids';
+import type { IncidentRecord, Trigger, VmRecord } from '../domain/records';
+import { fault } from '../domain/faults';
+import type { InventoryPort } from '../activities/ports';
+import {
+  defaultTaskQueue,
+  type FenceHostInput,
+  type RecoverHostInput,
+  type RestartVmInput,
+  type RunMemo,
+} from '../workflows/inputs';
+import { subject } from '../workflows/search-attributes';
+import type { Request, RunRef, StartAnswer, WorkflowType } from './answers';
+import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
+import { staticDetails } from './static-details';
+
+/** What the front door reads of the inventory; it writes nothing. */
+export type InventoryReader = Pick<InventoryPort, 'host' | 'vms' | 'incident' | 'incidents' | 'timeline'>;
+
+export interface FrontDoor {
+  readonly client: Client;
+  readonly inventory: InventoryReader;
+  readonly fleet: Fleet;
+  readonly address: string;
+  readonly taskQueue?: string;
+}
+
+/** How long a trigger may wait for a worker to take it before the incident goes on without it. */
+const addTriggerMs = 5_000;
+/** Rounds of "it was open, and closed while we knocked" before it is given up as nonsense. */
+const roundsMax = 5;
+
+interface Wanted {
+  readonly type: WorkflowType;
+  readonly target: IncidentTarget;
+  readonly name: string;
+  readonly clusterId: string;
+  readonly workflowId: string;
+  readonly request: Request;
+  readonly input: (incident: IncidentRecord['incidentId'], epoch: number, trigger: Trigger) => object;
+}
+
+export class RecoveryClient {
+  constructor(private readonly door: FrontDoor) {}
+
+  /** Recovers a host that failed: confirm, fence, release its locks, start its VMs elsewhere. Idempotent per incident. */
+  async recoverHost(host: string, request: Request): Promise<StartAnswer> {
+    const { id, cluster } = this.knownHost(host);
+    return this.begin({
+      type: 'recoverHost',
+      target: { kind: 'host', hostId: id },
+      name: id,
+      clusterId: cluster,
+      workflowId: workflowIds.host(id),
+      request,
+      input: (incident, epoch, trigger): RecoverHostInput => ({
+        hostId: id,
+        clusterId: cluster,
+        incidentId: incident,
+        epoch,
+        mode: modeOf(request),
+        trigger,
+      }),
+    });
+  }
+
+  /** Switches a host off and proves it, whether it lives or not; nothing is started elsewhere. */
+  async fenceHost(host: string, request: Request): Promise<StartAnswer> {
+    const { id, cluster } = this.knownHost(host);
+    return this.begin({
+      type: 'fenceHost',
+      target: { kind: 'host', hostId: id },
+      name: id,
+      clusterId: cluster,
+      workflowId: workflowIds.fence(id),
+      request,
+      input: (incident, epoch, trigger): FenceHostInput => ({
+        hostId: id,
+        clusterId: cluster,
+        incidentId: incident,
+        epoch,
+        mode: modeOf(request),
+        trigger,
+        evenIfAlive: true,
+        brief: undefined,
+      }),
+    });
+  }
+
+  /** Starts one VM, by its name or UUID, wherever it may run now. */
+  async restartVm(vm: string, request: Request, target?: string): Promise<StartAnswer> {
+    const record = await this.knownVm(vm);
+    const wantedHost = target === undefined ? undefined : this.knownHost(target).id;
+    return this.begin({
+      type: 'restartVm',
+      target: { kind: 'vm', vmId: record.vmId },
+      name: record.name,
+      clusterId: record.clusterId,
+      workflowId: workflowIds.vm(record.vmId),
+      request,
+      input: (incident, epoch, trigger): RestartVmInput => ({
+        vmId: record.vmId,
+        name: record.name,
+        clusterId: record.clusterId,
+        incidentId: incident,
+        mode: modeOf(request),
+        cause: 'operator',
+        trigger,
+        incidentBeganAt: undefined,
+        epoch,
+        failed: undefined,
+        target: wantedHost,
+      }),
+    });
+  }
+
+  /** The VM by UUID or name; refused when there is none, or several of that name. */
+  async knownVm(vm: string): Promise<VmRecord> {
+    const all = await this.door.inventory.vms();
+    const byId = all.find((v) => v.vmId === vm);
+    if (byId !== undefined) return byId;
+    const named = all.filter((v) => v.name === vm);
+    if (named.length === 1) return named[0] as VmRecord;
+    if (named.length === 0) {
+      const { code, sentence, next } = fault('UNKNOWN_VM', { vm });
+      throw new Refusal('usage', code, sentence, next);
+    }
+    const ids = named.map((v) => `${v.vmId} (on ${v.hostId})`).join(', ');
+    throw new Refusal(
+      'usage',
+      'AMBIGUOUS_VM',
+      `${named.length} VMs are called ${vm}: ${ids}`,
+      'name it by its UUID',
+    );
+  }
+
+  knownHost(host: string): { id: HostId; cluster: FenceHostInput['clusterId'] } {
+    const known = this.door.fleet.clusters.flatMap((c) => c.hosts.map((h) => h.id));
+    const id = isId(host) ? hostId(host) : undefined;
+    const cluster = id === undefined ? undefined : clusterOf(this.door.fleet, id);
+    if (id === undefined || cluster === undefined || findHost(this.door.fleet, id) === undefined) {
+      const { code, sentence, next } = fault('UNKNOWN_HOST', { host, known: known.join(', ') });
+      throw new Refusal('usage', code, sentence, next);
+    }
+    return { id, cluster: cluster.id };
+  }
+
+  private async begin(wanted: Wanted): Promise<StartAnswer> {
+    try {
+      if (wanted.request.rehearse === true) return await this.rehearse(wanted);
+      for (let round = 0; round < roundsMax; round++) {
+        const answer = await this.knock(wanted);
+        if (answer !== 'changed-meanwhile') return answer;
+      }
+    } catch (error) {
+      if (error instanceof Refusal || !isUnanswered(error) || isInventory(error)) throw error;
+      throw temporalUnreachable(this.door.address, error);
+    }
+    throw new Refusal(
+      'refused',
+      'INCIDENT_UNSETTLED',
+      `The incidents of ${wanted.name} opened and closed ${roundsMax} times while this was asked`,
+      'look at vmedic incident list, then ask again',
+    );
+  }
+
+  private async knock(wanted: Wanted): Promise<StartAnswer | 'changed-meanwhile'> {
+    const latest = await this.latestIncident(wanted.target);
+    if (latest !== undefined && latest.closedAt === undefined) {
+      if (latest.workflowId !== wanted.workflowId) return this.busyWith(latest);
+      const joined = await this.join(latest, wanted);
+      if (joined !== 'run-gone') return joined;
+      // The row is open and its run is not: it was ended from outside. The incident goes on under the same number.
+      const now = await this.door.inventory.incident(latest.incidentId);
+      if (now?.closedAt !== undefined) return 'changed-meanwhile';
+      return this.start(wanted, latest.epoch);
+    }
+    if (latest !== undefined && (await this.isLateDuplicate(latest, wanted))) return lateAnswer(latest);
+    const epoch = (latest?.epoch ?? 0) + 1;
+    // Its row may not be written yet, or its run may have ended since the inventory was read: the server's own record decides.
+    const last = await this.lastRun(wanted.workflowId);
+    const id = incidentId(wanted.target, epoch);
+    if (last !== undefined && memoOf(last)?.incidentId === id && last.status.name !== 'RUNNING')
+      return {
+        answer: 'same',
+        open: false,
+        ...refOf(last, id),
+        sentence: 'this incident was handled already',
+      };
+    return this.start(wanted, epoch);
+  }
+
+  private async latestIncident(target: IncidentTarget): Promise<IncidentRecord | undefined> {
+    const filter = target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId };
+    return (await this.door.inventory.incidents({ ...filter, limit: 1 }))[0];
+  }
+
+  /**
+   * A host stays `fenced` after its recovery until it is readmitted. Whoever asks for its recovery then has heard of the failure late. A
+   * fence on its own leaves the VMs where they were, so it is no recovery.
+   */
+  private async isLateDuplicate(latest: IncidentRecord, wanted: Wanted): Promise<boolean> {
+    if (wanted.type !== 'recoverHost' || latest.target.kind !== 'host') return false;
+    if (latest.workflowId !== wanted.workflowId) return false;
+    if (latest.outcome !== 'recovered' && latest.outcome !== 'partially-recovered') return false;
+    return (await this.door.inventory.host(latest.target.hostId))?.standing === 'fenced';
+  }
+
+  /** Adds this request to the open incident as one more trigger. */
+  private async join(open: IncidentRecord, wanted: Wanted): Promise<StartAnswer | 'run-gone'> {
+    const last = await this.lastRun(open.workflowId);
+    if (last === undefined || last.status.name !== 'RUNNING') return 'run-gone';
+    if (memoOf(last)?.incidentId !== open.incidentId) return this.busyAnswer(last);
+    return this.sameAnswer(last, open.incidentId, wanted);
+  }
+
+  private async sameAnswer(
+    run: WorkflowExecutionDescription,
+    id: IncidentRecord['incidentId'],
+    wanted: Wanted,
+  ): Promise<StartAnswer | 'run-gone'> {
+    const handle = this.door.client.workflow.getHandle(run.workflowId);
+    const same = { answer: 'same', open: true, ...refOf(run, id) } as const;
+    try {
+      await this.door.client.withDeadline(Date.now() + addTriggerMs, () =>
+        handle.executeUpdate('addTrigger', { args: [triggerOf(wanted.request)] }),
+      );
+      return { ...same, sentence: 'it is under way already; this request was added to it' };
+    } catch (error) {
+      if (isGone(error)) return 'run-gone';
+      // The incident is the same one whether or not it noted the request: a type without triggers, or no worker to take it.
+      if (updateRefusal(error) !== undefined) return { ...same, sentence: 'it is under way already' };
+      if (isUnanswered(error) || isUpdateTimeout(error))
+        return {
+          ...same,
+          sentence: 'it is open already, but no worker answered in time to note this request',
+        };
+      throw error;
+    }
+  }
+
+  private async start(wanted: Wanted, epoch: number): Promise<StartAnswer | 'changed-meanwhile'> {
+    const id = incidentId(wanted.target, epoch);
+    try {
+      const handle = await this.door.client.workflow.start(
+        wanted.type,
+        this.options(wanted, id, epoch, wanted.workflowId),
+      );
+      return {
+        answer: 'started',
+        rehearsal: false,
+        incidentId: id,
+        workflowId: wanted.workflowId,
+        runId: handle.firstExecutionRunId,
+        type: wanted.type,
+      };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+    const holder = await this.lastRun(wanted.workflowId);
+    if (holder === undefined || holder.status.name !== 'RUNNING') return 'changed-meanwhile';
+    if (memoOf(holder)?.incidentId !== id || holder.type !== wanted.type) return this.busyAnswer(holder);
+    const same = await this.sameAnswer(holder, id, wanted);
+    return same === 'run-gone' ? 'changed-meanwhile' : same;
+  }
+
+  private async rehearse(wanted: Wanted): Promise<StartAnswer> {
+    const latest = await this.latestIncident(wanted.target);
+    const epoch = latest === undefined ? 1 : latest.epoch + (latest.closedAt === undefined ? 0 : 1);
+    const id = incidentId(wanted.target, epoch);
+    const target = wanted.target.kind === 'host' ? wanted.target.hostId : wanted.target.vmId;
+    // Rehearsals stand in nobody's way, so any number that is not taken will do.
+    const n = `${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
+    const workflowId = workflowIds.rehearsal(target, n);
+    const handle = await this.door.client.workflow.start(
+      wanted.type,
+      this.options(wanted, id, epoch, workflowId),
+    );
+    return {
+      answer: 'started',
+      rehearsal: true,
+      incidentId: id,
+      workflowId,
+      runId: handle.firstExecutionRunId,
+      type: wanted.type,
+    };
+  }
+
+  private options(wanted: Wanted, id: IncidentRecord['incidentId'], epoch: number, workflowId: string) {
+    const { request, target, type, name } = wanted;
+    const memo: RunMemo = { incidentId: id, requestedBy: request.by, reason: request.reason };
+    return {
+      workflowId,
+      taskQueue: this.door.taskQueue ?? defaultTaskQueue,
+      args: [wanted.input(id, epoch, triggerOf(request))],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      memo: { ...memo },
+      typedSearchAttributes: subject({
+        incidentId: id,
+        ...(target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId }),
+      }),
+      ...staticDetails({ type, name, incidentId: id, request }),
+    } as const;
+  }
+
+  /** The run that holds, or held last, the ID; undefined when none ever did. */
+  private async lastRun(workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
+    try {
+      return await this.door.client.workflow.getHandle(workflowId).describe();
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  private async busyAnswer(run: WorkflowExecutionDescription): Promise<StartAnswer> {
+    const memo = memoOf(run);
+    const incident = memo === undefined ? undefined : await this.door.inventory.incident(memo.incidentId);
+    const summary = incident?.summary ?? (await run.staticSummary()) ?? run.type;
+    return {
+      answer: 'busy',
+      ...refOf(run, memo?.incidentId ?? ('' as IncidentRecord['incidentId'])),
+      summary,
+      since: run.startTime.toISOString(),
+    };
+  }
+
+  private async busyWith(incident: IncidentRecord): Promise<StartAnswer> {
+    const run = await this.lastRun(incident.workflowId);
+    if (run !== undefined) return this.busyAnswer(run);
+    return {
+      answer: 'busy',
+      incidentId: incident.incidentId,
+      workflowId: incident.workflowId,
+      runId: undefined,
+      type: 'unknown',
+      summary: incident.summary,
+      since: incident.openedAt,
+    };
+  }
+}
+
+const modeOf = (request: Request): RecoverHostInput['mode'] =>
+  request.rehearse === true ? 'rehearse' : 'act';
+
+const triggerOf = ({ source, by, reason }: Request): Trigger => ({
+  source,
+  by,
+  reason,
+  at: new Date().toISOString(),
+});
+
+const memoOf = (run: WorkflowExecutionDescription): RunMemo | undefined =>
+  typeof run.memo?.['incidentId'] === 'string' ? (run.memo as unknown as RunMemo) : undefined;
+
+const refOf = (run: WorkflowExecutionDescription, id: IncidentRecord['incidentId']): RunRef => ({
+  incidentId: id,
+  workflowId: run.workflowId,
+  runId: run.runId,
+  type: run.type,
+});
+
+const lateAnswer = (closed: IncidentRecord): StartAnswer => ({
+  answer: 'same',
+  open: false,
+  incidentId: closed.incidentId,
+  workflowId: closed.workflowId,
+  runId: undefined,
+  type: 'recoverHost',
+  sentence: `it was ${closed.outcome ?? 'handled'} at ${closed.closedAt ?? ''}, and the host is still off since`,
+});
+
+const isInventory = (error: unknown): boolean => error instanceof Error && error.name === 'DriverFault';
+const isUpdateTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'WorkflowUpdateRPCTimeoutOrCancelledError';
