@@ -1,7 +1,12 @@
 /** Every timeout and retry with its reason. `cancellationType` is always set: left unset, an undo runs while the act still runs. */
-import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import {
+  ActivityCancellationType,
+  type ActivityOptions,
+  proxyActivities,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities';
-import { taskQueues } from './inputs';
+import { powerQueue } from './inputs';
 
 const waitForEnd = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 
@@ -23,11 +28,12 @@ const reads: ActivityOptions = {
 export const look = proxyActivities<Activities>(reads);
 
 /** BMCs are slow and few: a queue and slots of their own, so that a silent one never starves a start. IPMI silence takes 20 s a call. */
-export const power = proxyActivities<Activities>({
-  ...reads,
-  taskQueue: taskQueues.power,
-  startToCloseTimeout: '5 min',
-});
+export const power = () =>
+  proxyActivities<Activities>({
+    ...reads,
+    taskQueue: powerQueue(workflowInfo().taskQueue),
+    startToCloseTimeout: '5 min',
+  });
 
 /** Before the pivot: bounded inside by the cluster's storage deadline, which is minutes at most. */
 export const prepare = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });

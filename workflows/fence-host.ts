@@ -52,7 +52,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
     result: undefined,
   };
   listen(run);
-  if (input.mode === 'rehearse') return { kind: 'rehearsed', would: await power.rehearseFence(input) };
+  if (input.mode === 'rehearse') return { kind: 'rehearsed', would: await power().rehearseFence(input) };
   if (run.alone) run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
   const steps: SagaStep<StepName>[] = [
     {
@@ -166,7 +166,7 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
   for (const level of run.brief.fenceLevels) {
     show(run, `switching off by ${level.name} (attempt ${run.attempts + 1})`);
     if (run.attempts > 0 || faults.length > 0) await tellIncident(run, 'fencing', level.name, []);
-    const result: LevelResult = await power.fenceLevel({ hostId, incidentId, level, evenIfAlive });
+    const result: LevelResult = await power().fenceLevel({ hostId, incidentId, level, evenIfAlive });
     if (result.kind === 'off') return { kind: 'fenced', evidence: result.evidence };
     if (result.kind === 'alive-again') {
       const boot = isNewBoot(run.brief.knownBootId, result.bootId) ? 'new' : 'same';

@@ -122,4 +122,7 @@ export interface RunMemo {
   readonly reason: string;
 }
 
-export const taskQueues = { workflows: 'vmedic', power: 'vmedic-power' } as const;
+/** Where workflows and most activities run, unless a worker is told another name. */
+export const defaultTaskQueue = 'vmedic';
+/** BMCs have a queue of their own beside it. */
+export const powerQueue = (taskQueue: string): string => `${taskQueue}-power`;

@@ -19,7 +19,7 @@ export async function rehearse(run: Run): Promise<RecoverHostResult> {
       ? `would be held: ${trouble.inTrouble.join(', ')} in trouble at once, ${trouble.allowed} allowed`
       : `within the blast radius (${trouble.inTrouble.length} of ${trouble.allowed} allowed)`,
   );
-  would.push(...(await power.rehearseFence({ hostId })));
+  would.push(...(await power().rehearseFence({ hostId })));
   const vmIds = run.brief.roster.map((v) => v.vmId);
   const plan = await look.planRestarts({ hostId, incidentId, vmIds, onItself: false, mode: 'rehearse' });
   const vms: RestartVmResult[] = [];

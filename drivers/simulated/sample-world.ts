@@ -6,6 +6,8 @@ import type { Costs, DeviceSpec, HostSpec, PoolSpec, VmSpec, WorldSpec } from '.
 export interface SampleOptions {
   readonly hosts: number;
   readonly vmsPerHost: number;
+  /** Before every host's name, so that several worlds can share one Temporal server. */
+  readonly prefix?: string;
   readonly clusterId?: string;
   /** The same seed makes the same UUIDs. */
   readonly seed?: number;
@@ -36,7 +38,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
   const memoryMiB = options.memoryMiBPerVm ?? 4;
   const total = options.hosts * options.vmsPerHost;
   const pool = pools[options.storage ?? 'dir'];
-  const names = Array.from({ length: options.hosts }, (_, i) => hostName(i));
+  const names = Array.from({ length: options.hosts }, (_, i) => (options.prefix ?? '') + hostName(i));
   const hosts = names.map((name): HostSpec => ({
     id: hostId(name),
     clusterId: cluster,
@@ -56,7 +58,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
     return {
       id: uuid(random),
       name,
-      hostId: hostId(hostName(i % options.hosts)),
+      hostId: hostId(names[i % options.hosts] as string),
       memoryMiB,
       vcpus: 1,
       disks: [{ device: 'vda', path: `${pool.path}/${name}.raw`, poolId: pool.id }],

@@ -1,0 +1,243 @@
+/**
+ * The shipped workflows on the run's Temporal server, the shipped activities on a simulated datacenter, the inventory in a database of its
+ * own: everything a recovery is made of, but the hypervisors.
+ */
+import { randomUUID } from 'node:crypto';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { createActivities } from '../../activities';
+import type { Ports } from '../../activities/ports';
+import { clusterId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
+import type { Fleet } from '../../domain/fleet';
+import type { Trigger } from '../../domain/records';
+import { migrateInventory, openInventory, type OpenInventory } from '../../drivers/postgres';
+import type { CallHooks } from '../../drivers/simulated/call-desk';
+import { controlsOf, type WorldControls } from '../../drivers/simulated/controls';
+import { fleetOf, sampleWorld, type SampleOptions } from '../../drivers/simulated/sample-world';
+import { simulatedPorts } from '../../drivers/simulated/simulated-ports';
+import { World } from '../../drivers/simulated/world';
+import type { WorldSpec } from '../../drivers/simulated/world-spec';
+import {
+  powerQueue,
+  type RecoverHostInput,
+  type RecoverHostResult,
+  type RestartVmInput,
+  type RestartVmResult,
+} from '../../workflows/inputs';
+import type { fenceHost, recoverHost, restartVm } from '../../workflows';
+import { createTestDatabase, temporalAddress, workflowBundlePath } from './servers';
+
+/** Policies in milliseconds: what takes a minute at a user's takes a moment here. */
+export const quickPolicy = {
+  confirmEveryMs: 20,
+  fenceRetryMs: { first: 40, max: 200 },
+  storageDeadlineMs: 300,
+  readBackDeadlineMs: 400,
+} as const;
+
+export interface RecoverySystem {
+  readonly prefix: string;
+  readonly spec: WorldSpec;
+  readonly fleet: Fleet;
+  readonly world: World;
+  readonly controls: WorldControls;
+  readonly inventory: OpenInventory;
+  readonly ports: Ports;
+  readonly client: Client;
+  readonly taskQueue: string;
+  host(letter: string): HostId;
+  vm(name: string): VmId;
+  vmsOf(letter: string): VmId[];
+  recoverHost(
+    letter: string,
+    options?: Partial<RecoverHostInput>,
+  ): Promise<WorkflowHandle<typeof recoverHost>>;
+  fenceHost(letter: string, options?: { evenIfAlive?: boolean }): Promise<WorkflowHandle<typeof fenceHost>>;
+  restartVm(name: string, options?: Partial<RestartVmInput>): Promise<WorkflowHandle<typeof restartVm>>;
+  /** Ends the worker as a crash would (nothing is waited for), or starts a new one. */
+  stopWorker(): Promise<void>;
+  startWorker(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SystemOptions extends Partial<SampleOptions> {
+  readonly hooks?: CallHooks;
+  readonly spec?: (prefix: string) => WorldSpec;
+  /** `discoverCluster` is run once at the start unless this is false. */
+  readonly discover?: boolean;
+  readonly maxCachedWorkflows?: number;
+}
+
+export const testTrigger = (reason = 'test'): Trigger => ({
+  source: 'operator',
+  by: 'tester',
+  reason,
+  at: new Date().toISOString(),
+});
+
+let runtimeInstalled = false;
+function quietRuntime(): void {
+  if (runtimeInstalled) return;
+  runtimeInstalled = true;
+  const logger = new DefaultLogger('ERROR');
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+  });
+}
+
+let systems = 0;
+
+export async function recoverySystem(options: SystemOptions = {}): Promise<RecoverySystem> {
+  quietRuntime();
+  const prefix = `t${process.pid.toString(36)}${(systems += 1).toString(36)}-`;
+  const spec =
+    options.spec?.(prefix) ??
+    sampleWorld({
+      hosts: 3,
+      vmsPerHost: 2,
+      ...options,
+      prefix,
+      seed: options.seed ?? Math.floor(Math.random() * 2 ** 31),
+      policy: { ...quickPolicy, ...options.policy },
+    });
+  const fleet = fleetOf(spec);
+  const world = new World(spec);
+  const database = await createTestDatabase();
+  await migrateInventory(database.url);
+  const inventory = openInventory({ url: database.url });
+  const ports: Ports = { ...simulatedPorts(world, options.hooks ?? {}), inventory };
+  const taskQueue = `test-${randomUUID()}`;
+  const address = temporalAddress();
+  const connection = await Connection.connect({ address });
+  const client = new Client({ connection });
+  const workers = workerSet(address, taskQueue, ports, fleet, options.maxCachedWorkflows);
+  await workers.start();
+  if (options.discover !== false) await discover(ports, fleet);
+  return {
+    ...{ prefix, spec, fleet, world, controls: controlsOf(world), inventory, ports, client, taskQueue },
+    ...asking(client, taskQueue, spec, prefix),
+    stopWorker: workers.stop,
+    startWorker: workers.start,
+    async close() {
+      await workers.stop();
+      await inventory.close();
+      await connection.close();
+      await database.drop();
+    },
+  };
+}
+
+/** What the watch does, once, without a workflow: so that the world is known before anything fails. */
+async function discover(ports: Ports, fleet: Fleet): Promise<void> {
+  const { MockActivityEnvironment } = await import('@temporalio/testing');
+  const activities = createActivities(ports, fleet);
+  for (const cluster of fleet.clusters)
+    await new MockActivityEnvironment().run(
+      activities.discoverCluster as never,
+      { clusterId: cluster.id } as never,
+    );
+}
+
+function workerSet(
+  address: string,
+  taskQueue: string,
+  ports: Ports,
+  fleet: Fleet,
+  maxCachedWorkflows: number | undefined,
+) {
+  let running: { workers: Worker[]; done: Promise<unknown>; connection: NativeConnection } | undefined;
+  return {
+    async start(): Promise<void> {
+      const connection = await NativeConnection.connect({ address });
+      const shared = { connection, shutdownForceTime: 500, shutdownGraceTime: 0 };
+      const activities = createActivities(ports, fleet);
+      const main = await Worker.create({
+        ...shared,
+        taskQueue,
+        activities,
+        workflowBundle: { codePath: workflowBundlePath() },
+        stickyQueueScheduleToStartTimeout: '1s',
+        ...(maxCachedWorkflows === undefined ? {} : { maxCachedWorkflows }),
+      });
+      const power = await Worker.create({ ...shared, taskQueue: powerQueue(taskQueue), activities });
+      const workers = [main, power];
+      running = { workers, connection, done: Promise.allSettled(workers.map((w) => w.run())) };
+    },
+    async stop(): Promise<void> {
+      if (running === undefined) return;
+      const { workers, done, connection } = running;
+      running = undefined;
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await done;
+      await connection.close();
+    },
+  };
+}
+
+function asking(client: Client, taskQueue: string, spec: WorldSpec, prefix: string) {
+  const host = (letter: string): HostId => hostId(`${prefix}hv-${letter}`);
+  const vm = (name: string): VmId => {
+    const found = spec.vms.find((v) => v.name === name);
+    if (found === undefined) throw new Error(`no VM ${name} in this world`);
+    return found.id;
+  };
+  const cluster = spec.clusters[0]?.id ?? clusterId('sim');
+  const memo = (id: string) => ({ incidentId: id, requestedBy: 'tester', reason: 'test' });
+  return {
+    host,
+    vm,
+    vmsOf: (letter: string): VmId[] => spec.vms.filter((v) => v.hostId === host(letter)).map((v) => v.id),
+    recoverHost(letter: string, more: Partial<RecoverHostInput> = {}) {
+      const epoch = more.epoch ?? 1;
+      const input: RecoverHostInput = {
+        ...{ hostId: host(letter), clusterId: cluster, epoch, mode: 'act', trigger: testTrigger() },
+        incidentId: incidentId({ kind: 'host', hostId: host(letter) }, epoch),
+        ...more,
+      };
+      const workflowId =
+        input.mode === 'act'
+          ? workflowIds.host(host(letter))
+          : workflowIds.rehearsal(host(letter), randomUUID());
+      return client.workflow.start<typeof recoverHost>('recoverHost', {
+        ...{ workflowId, taskQueue, args: [input], memo: memo(input.incidentId) },
+      });
+    },
+    fenceHost(letter: string, more: { evenIfAlive?: boolean } = {}) {
+      const id = incidentId({ kind: 'host', hostId: host(letter) }, 1);
+      const order = {
+        hostId: host(letter),
+        clusterId: cluster,
+        incidentId: id,
+        epoch: 1,
+        mode: 'act',
+      } as const;
+      const evenIfAlive = more.evenIfAlive ?? true;
+      return client.workflow.start<typeof fenceHost>('fenceHost', {
+        workflowId: workflowIds.fence(host(letter)),
+        taskQueue,
+        args: [{ ...order, trigger: testTrigger(), evenIfAlive, brief: undefined }],
+        memo: memo(id),
+      });
+    },
+    restartVm(name: string, more: Partial<RestartVmInput> = {}) {
+      const id = incidentId({ kind: 'vm', vmId: vm(name) }, 1);
+      const input: RestartVmInput = {
+        ...{ vmId: vm(name), name, clusterId: cluster, incidentId: id, mode: 'act', cause: 'operator' },
+        ...{
+          trigger: testTrigger(),
+          incidentBeganAt: undefined,
+          epoch: 1,
+          failed: undefined,
+          target: undefined,
+        },
+        ...more,
+      };
+      return client.workflow.start<typeof restartVm>('restartVm', {
+        ...{ workflowId: workflowIds.vm(vm(name)), taskQueue, args: [input], memo: memo(id) },
+      });
+    },
+  };
+}
+
+export type { RecoverHostResult, RestartVmResult };
