@@ -1,0 +1,7 @@
+export {
+  type ChildEnd,
+  type ChildGateway,
+  type ChildRequest,
+  type GatewayOptions,
+  openChildGateway,
+} from './gateway';

@@ -1,0 +1,261 @@
+/**
+ * One host's libvirt as this process sees it. Reads of the whole host are shared: whoever asks while a read has not begun yet is served
+ * by it, so that a storm of starts costs two reads at a time and no answer is ever older than its question.
+ */
+import {
+  BrokenCircuitError,
+  type CircuitBreakerPolicy,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  handleType,
+} from 'cockatiel';
+import { DriverFault } from '../../domain/faults';
+import type { HostId, VmId } from '../../domain/ids';
+import type { ObservedVm, Timestamp } from '../../domain/observations';
+import { Lane } from '../child-processes/lane';
+import { manyMayListen } from '../child-processes/signals';
+import type { Virsh, VirshAnswer } from './virsh';
+import { errorSentence, parseDomstats, parseUuidNames, parseUuids, stateOf } from './virsh-text';
+
+export interface Deadlines {
+  /** All states. 45 ms at the 95th percentile for 100 VMs; the rest is for a loaded host. */
+  readonly readMs: number;
+  /** The plain list when statistics hang. */
+  readonly listMs: number;
+  /** Definitions, besides 20 ms for each VM asked for. */
+  readonly definitionsMs: number;
+  readonly defineMs: number;
+  /** A start takes 0.4 s of CPU; storage that is slow to open takes the rest. */
+  readonly startMs: number;
+}
+
+export interface Concurrency {
+  readonly reads: number;
+  /** Starts per host. 2 to 4 on two cores is enough: each costs 0.4 s of CPU. */
+  readonly acts: number;
+  readonly queueMax: number;
+  readonly waitMsMax: number;
+}
+
+export interface HostSnapshot {
+  /** When the read began: nothing in it is older. */
+  readonly observedAt: Timestamp;
+  readonly vms: readonly ObservedVm[];
+  /** VMs with a saved memory image, which a start would restore. */
+  readonly saved: ReadonlySet<VmId>;
+}
+
+/** Silences in a row before the host is left alone for a while. It is then "unreachable", never "down". */
+const breakerSilences = 3;
+const breakerPauseMs = 5_000;
+/** A VM that comes or goes between two lists of one read makes them disagree. */
+const readTriesMax = 3;
+
+class Silence extends Error {
+  constructor(readonly answer: VirshAnswer) {
+    super('silent');
+  }
+}
+
+interface SharedRead {
+  readonly result: Promise<HostSnapshot>;
+  readonly giveUp: AbortController;
+  begun: boolean;
+  askers: number;
+}
+
+export interface CallOptions {
+  readonly deadlineMs: number;
+  readonly readOnly?: boolean;
+}
+
+export class HostConnection {
+  private readonly reads: Lane;
+  private readonly acts: Lane;
+  private readonly breaker: CircuitBreakerPolicy = circuitBreaker(handleType(Silence), {
+    halfOpenAfter: breakerPauseMs,
+    breaker: new ConsecutiveBreaker(breakerSilences),
+  });
+  private shared: SharedRead | undefined;
+
+  constructor(
+    readonly host: HostId,
+    readonly uri: string,
+    private readonly virsh: Virsh,
+    private readonly deadlines: Deadlines,
+    concurrency: Concurrency,
+  ) {
+    const { queueMax, waitMsMax } = concurrency;
+    this.reads = new Lane(host, { atOnce: concurrency.reads, queueMax, waitMsMax });
+    this.acts = new Lane(host, { atOnce: concurrency.acts, queueMax, waitMsMax });
+  }
+
+  read(commands: readonly string[], options: CallOptions, signal: AbortSignal): Promise<VirshAnswer> {
+    return this.reads.run(() => this.guarded(commands, options, signal), signal);
+  }
+
+  /** `check` is asked once the act's turn has come, right before it is sent; what it returns is the answer instead of acting. */
+  act<T>(
+    check: () => T | undefined,
+    commands: readonly string[],
+    options: CallOptions,
+    signal: AbortSignal,
+  ): Promise<VirshAnswer | { readonly kind: 'held-back'; readonly why: T }> {
+    return this.acts.run(async () => {
+      const why = check();
+      return why === undefined ? this.guarded(commands, options, signal) : { kind: 'held-back', why };
+    }, signal);
+  }
+
+  /** Past the breaker and the queue: a look at a silent host must be a real one. */
+  look(commands: readonly string[], options: CallOptions, signal: AbortSignal): Promise<VirshAnswer> {
+    return this.virsh.call({ uri: this.uri, commands, ...options }, signal);
+  }
+
+  /** Everything the host knows, read in one go. Throws `HYPERVISOR_UNREACHABLE`, `HYPERVISOR_BUSY` or `LIST_INCOMPLETE`. */
+  async snapshot(signal: AbortSignal): Promise<HostSnapshot> {
+    signal.throwIfAborted();
+    manyMayListen(signal);
+    let shared = this.shared;
+    if (shared === undefined || shared.begun) shared = this.shared = this.shareRead();
+    shared.askers += 1;
+    const mine = shared;
+    return new Promise((resolve, reject) => {
+      const aborted = (): void => {
+        mine.askers -= 1;
+        if (mine.askers === 0) {
+          mine.giveUp.abort(signal.reason);
+          if (this.shared === mine) this.shared = undefined;
+        }
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener('abort', aborted, { once: true });
+      mine.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+    });
+  }
+
+  private shareRead(): SharedRead {
+    const giveUp = new AbortController();
+    const shared: SharedRead = {
+      giveUp,
+      begun: false,
+      askers: 0,
+      result: Promise.resolve().then(() =>
+        this.reads.run(() => {
+          shared.begun = true;
+          return this.readSnapshot(giveUp.signal);
+        }, giveUp.signal),
+      ),
+    };
+    // Also when it never began: the next asker must not be served by a read that has failed already.
+    const forget = (): void => {
+      if (this.shared === shared) this.shared = undefined;
+    };
+    shared.result.then(forget, forget);
+    return shared;
+  }
+
+  private async readSnapshot(signal: AbortSignal): Promise<HostSnapshot> {
+    let disagreement = '';
+    for (let tries = 0; tries < readTriesMax; tries++) {
+      const observedAt = new Date().toISOString();
+      const answer = await this.guarded(
+        snapshotCommands,
+        { deadlineMs: this.deadlines.readMs, readOnly: true },
+        signal,
+      );
+      if (answer.kind === 'silent') throw await this.whySilent(signal);
+      if (answer.kind !== 'answered') throw this.unreachable(answer, signal);
+      if (answer.errors !== '')
+        throw new DriverFault('LIST_INCOMPLETE', { host: this.host, detail: errorSentence(answer.errors) });
+      const read = joinLists(answer.sections);
+      if (!('disagreement' in read)) return { observedAt, ...read };
+      disagreement = read.disagreement;
+    }
+    throw new DriverFault('LIST_INCOMPLETE', {
+      host: this.host,
+      detail: `its lists disagreed ${readTriesMax} times in a row: ${disagreement}`,
+    });
+  }
+
+  /** Statistics were not answered. A daemon whose workers hang still answers the plain list: degraded, not dead. */
+  private async whySilent(signal: AbortSignal): Promise<DriverFault> {
+    const plain = await this.look(
+      ['list --all --uuid --name', 'list --uuid'],
+      { deadlineMs: this.deadlines.listMs, readOnly: true },
+      signal,
+    );
+    if (plain.kind !== 'answered' || plain.errors !== '')
+      return new DriverFault('HYPERVISOR_UNREACHABLE', {
+        host: this.host,
+        detail: `no answer in ${this.deadlines.readMs} ms`,
+      });
+    const known = parseUuidNames(plain.sections[0] ?? '').length;
+    const active = parseUuids(plain.sections[1] ?? '').size;
+    return new DriverFault('LIST_INCOMPLETE', {
+      host: this.host,
+      detail: `its daemon is hung: it names ${known} VMs, ${active} of them active, and does not tell their states`,
+    });
+  }
+
+  /** The fault for an answer that is none. Rethrows the reason of a caller that gave up. */
+  unreachable(answer: Exclude<VirshAnswer, { kind: 'answered' }>, signal: AbortSignal): DriverFault {
+    if (answer.kind === 'cancelled') signal.throwIfAborted();
+    return new DriverFault('HYPERVISOR_UNREACHABLE', { host: this.host, detail: answer.detail });
+  }
+
+  private async guarded(
+    commands: readonly string[],
+    options: CallOptions,
+    signal: AbortSignal,
+  ): Promise<VirshAnswer> {
+    try {
+      return await this.breaker.execute(async () => {
+        const answer = await this.virsh.call({ uri: this.uri, commands, ...options }, signal);
+        if (answer.kind === 'silent' || answer.kind === 'nobody') throw new Silence(answer);
+        return answer;
+      });
+    } catch (error) {
+      if (error instanceof Silence) return error.answer;
+      if (error instanceof BrokenCircuitError)
+        return {
+          kind: 'not-sent',
+          detail: `it was silent ${breakerSilences} times in a row and is asked again every ${breakerPauseMs / 1000} s`,
+        };
+      throw error;
+    }
+  }
+}
+
+const snapshotCommands = [
+  'domstats --state --raw',
+  'list --all --uuid --name',
+  'list --all --persistent --uuid',
+  'list --all --autostart --uuid',
+  'list --all --with-managed-save --uuid',
+];
+
+function joinLists(
+  sections: readonly string[],
+): { vms: ObservedVm[]; saved: ReadonlySet<VmId> } | { disagreement: string } {
+  const [stats = '', names = '', persistent = '', autostart = '', saved = ''] = sections;
+  const states = parseDomstats(stats);
+  const listed = parseUuidNames(names);
+  const persistentIds = parseUuids(persistent);
+  const autostartIds = parseUuids(autostart);
+  const onlyListed = listed.filter((v) => !states.has(v.name)).map((v) => v.name);
+  const listedNames = new Set(listed.map((v) => v.name));
+  const onlyStated = [...states.keys()].filter((n) => !listedNames.has(n));
+  const odd = [...onlyListed, ...onlyStated];
+  if (odd.length > 0) return { disagreement: `${odd.join(', ')} stands in one of them only` };
+  return {
+    saved: parseUuids(saved),
+    vms: listed.map((v) => ({
+      vmId: v.id,
+      name: v.name,
+      ...stateOf(states.get(v.name) ?? { state: 0, reason: 0 }),
+      persistent: persistentIds.has(v.id),
+      autostart: autostartIds.has(v.id),
+    })),
+  };
+}

@@ -1,0 +1,334 @@
+/**
+ * The hypervisor port on libvirt: virsh children, because only a process boundary gives a call that can be ended.
+ *
+ * INVARIANTS:
+ * - "Absent" comes from a complete list only; virsh says "failed to get domain" after a lost connection too.
+ * - A call killed at its deadline is `unknown` for an act: killing virsh undoes nothing, the start may still run.
+ * - The permit is asked for its freshness right before the start is sent, after all waiting.
+ * - Nothing here removes a disk, an NVRAM file or a running VM.
+ */
+import type { ActOutcome, HypervisorPort, ReadDefinition } from '../../activities/ports';
+import { permitIsFresh, type StartPermit } from '../../domain/evidence';
+import { DriverFault, fault } from '../../domain/faults';
+import type { HostId, VmId } from '../../domain/ids';
+import { invariant } from '../../domain/invariant';
+import type { HostVmList, ObservedVm } from '../../domain/observations';
+import type { StoredDefinition } from '../../domain/records';
+import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
+import { type Concurrency, type Deadlines, HostConnection } from './connection';
+import { readDefinitions } from './definitions';
+import type { PoolOf } from './domain-xml';
+import { ok, outcomeOf, refused, type Refusal, settledBeforeStart } from './outcomes';
+import { type HypervisorSign, probeDaemon } from './probe';
+import { ScratchFiles } from './scratch-files';
+import { sshTransport } from './ssh-transport';
+import { quoted, Virsh, type VirshAnswer } from './virsh';
+import { errorSentence, lockHeldIn } from './virsh-text';
+
+export interface LibvirtOptions {
+  readonly hosts: readonly { readonly id: HostId; readonly uri: string }[];
+  /** Which pool a disk's path lies in; without it no disk belongs to any. */
+  readonly poolOf?: PoolOf;
+  /** Shared with other drivers when given, and then left open by `close`. */
+  readonly gateway?: ChildGateway;
+  readonly deadlines?: Partial<Deadlines>;
+  readonly concurrency?: Partial<Concurrency>;
+  /** The virsh program. */
+  readonly virsh?: string;
+}
+
+export interface LibvirtHypervisor extends HypervisorPort {
+  /** Whether the agent inside the guest answers a ping. False when the VM, its agent or its host does not answer. */
+  pingGuestAgent(host: HostId, vm: VmId, signal: AbortSignal): Promise<boolean>;
+  /** Ends the gateway process, if it is this driver's own, and every child with it. */
+  close(): Promise<void>;
+}
+
+export const libvirtDeadlines: Deadlines = {
+  readMs: 3_000,
+  listMs: 2_000,
+  definitionsMs: 5_000,
+  defineMs: 10_000,
+  startMs: 60_000,
+};
+export const libvirtConcurrency: Concurrency = { reads: 2, acts: 4, queueMax: 16, waitMsMax: 20_000 };
+
+export function createLibvirtHypervisor(options: LibvirtOptions): LibvirtHypervisor {
+  return new Libvirt(options);
+}
+
+class Libvirt implements LibvirtHypervisor {
+  private readonly gateway: ChildGateway;
+  private readonly connections: ReadonlyMap<HostId, HostConnection>;
+  private readonly deadlines: Deadlines;
+  private readonly poolOf: PoolOf;
+  private readonly files = new ScratchFiles();
+  private readonly ssh = sshTransport();
+
+  constructor(private readonly options: LibvirtOptions) {
+    this.gateway = options.gateway ?? openChildGateway();
+    this.deadlines = { ...libvirtDeadlines, ...options.deadlines };
+    this.poolOf = options.poolOf ?? (() => undefined);
+    const concurrency = { ...libvirtConcurrency, ...options.concurrency };
+    const virsh = new Virsh(this.gateway, options.virsh ?? 'virsh');
+    this.connections = new Map(
+      options.hosts.map(({ id, uri }) => [
+        id,
+        new HostConnection(id, this.ssh.uri(uri), virsh, this.deadlines, concurrency),
+      ]),
+    );
+  }
+
+  probe(host: HostId, signal: AbortSignal): Promise<HypervisorSign> {
+    return probeDaemon(this.connection(host), this.deadlines, signal);
+  }
+
+  async list(host: HostId, signal: AbortSignal): Promise<HostVmList> {
+    const { observedAt, vms } = await this.connection(host).snapshot(signal);
+    return { hostId: host, observedAt, vms };
+  }
+
+  definitions(
+    host: HostId,
+    vms: readonly VmId[] | undefined,
+    signal: AbortSignal,
+  ): Promise<ReadDefinition[]> {
+    return readDefinitions(this.connection(host), vms, this.deadlines.definitionsMs, this.poolOf, signal);
+  }
+
+  async define(host: HostId, definition: StoredDefinition, signal: AbortSignal): Promise<ActOutcome> {
+    const connection = this.connection(host);
+    const vm = definition.vmId;
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    const name = nameIn(definition);
+    if (before.saved)
+      return refused(
+        fault('DEFINE_REFUSED', {
+          host,
+          vm: name,
+          detail:
+            'a saved memory image of it lies there, which a start would restore; look, then virsh managedsave-remove',
+        }),
+      );
+    const answer = await this.files.holding(definition.text, (file) =>
+      this.send(
+        connection,
+        () => undefined,
+        [`define --validate --file ${quoted(file)}`, `dominfo ${vm}`],
+        this.deadlines.defineMs,
+        signal,
+      ),
+    );
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'define', host, name);
+    if (answer.errors === '' && /^Persistent:\s+yes$/m.test(answer.sections[1] ?? '')) return ok;
+    return refused(fault('DEFINE_REFUSED', { host, vm: name, detail: errorSentence(answer.errors) }));
+  }
+
+  async start(
+    permit: StartPermit,
+    definition: StoredDefinition,
+    persistent: boolean,
+    signal: AbortSignal,
+  ): Promise<ActOutcome> {
+    invariant(permit.vmId === definition.vmId, 'the permit and the definition are about the same VM');
+    const { target: host, vmId: vm } = permit;
+    const connection = this.connection(host);
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    const name = nameIn(definition);
+    const settled = settledBeforeStart(host, name, before);
+    if (settled !== undefined) return settled;
+    const stale = (): Refusal | undefined =>
+      permitIsFresh(permit, Date.now())
+        ? undefined
+        : refused(
+            fault('PERMIT_REFUSED', { host, vm: name, detail: 'its permit has aged: ask for a new one' }),
+          );
+    const send = (command: string) =>
+      this.send(connection, stale, [command, `domstate ${vm} --reason`], this.deadlines.startMs, signal);
+    const answer = persistent
+      ? await send(`start ${vm}`)
+      : await this.files.holding(definition.text, (file) => send(`create ${quoted(file)}`));
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'start', host, name);
+    return this.judgeStart(host, { vm, name }, answer, signal);
+  }
+
+  async undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    const connection = this.connection(host);
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    const seen = before.seen;
+    if (seen === undefined) return ok;
+    const refuse = (detail: string): Refusal =>
+      refused(fault('UNDEFINE_REFUSED', { host, vm: seen.name, detail }));
+    if (seen.state !== 'shut-off' && seen.state !== 'crashed')
+      return refuse(`it is ${seen.state} (${seen.reason}) there`);
+    const answer = await this.send(
+      connection,
+      () => undefined,
+      // The NVRAM file stays: it may lie on shared storage and belong to the VM that runs elsewhere by now.
+      [
+        `dumpxml --inactive --security-info ${vm}`,
+        `undefine ${vm} --managed-save --keep-nvram`,
+        'list --all --uuid',
+        'list --uuid',
+      ],
+      this.deadlines.defineMs,
+      signal,
+    );
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'undefine', host, seen.name);
+    const [text = '', , known = '', active = ''] = answer.sections;
+    if (!known.includes(vm)) return ok;
+    if (active.includes(vm)) return this.giveDefinitionBack(connection, seen.name, text, signal);
+    return refuse(errorSentence(answer.errors));
+  }
+
+  async disableAutostart(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    const connection = this.connection(host);
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    if (before.seen?.autostart !== true) return ok;
+    const answer = await this.send(
+      connection,
+      () => undefined,
+      [`autostart --disable ${vm}`, 'list --all --autostart --uuid'],
+      this.deadlines.defineMs,
+      signal,
+    );
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'autostart --disable', host, before.seen.name);
+    if (!(answer.sections[1] ?? '').includes(vm)) return ok;
+    return refused(
+      fault('UNDEFINE_REFUSED', { host, vm: before.seen.name, detail: errorSentence(answer.errors) }),
+    );
+  }
+
+  async pingGuestAgent(host: HostId, vm: VmId, signal: AbortSignal): Promise<boolean> {
+    const ping = `qemu-agent-command ${vm} ${quoted('{"execute":"guest-ping"}')} --timeout 2`;
+    const answer = await this.connection(host).read([ping], { deadlineMs: this.deadlines.readMs }, signal);
+    return (
+      answer.kind === 'answered' && answer.errors === '' && (answer.sections[0] ?? '').includes('return')
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.options.gateway === undefined) await this.gateway.close();
+    this.ssh.close();
+    await this.files.close();
+  }
+
+  private connection(host: HostId): HostConnection {
+    const found = this.connections.get(host);
+    if (found === undefined)
+      throw new DriverFault('UNKNOWN_HOST', { host, known: [...this.connections.keys()].join(', ') });
+    return found;
+  }
+
+  /** What the host says of the VM before an act; an outcome when it could not be read, so that nothing was sent. */
+  private async stateBefore(
+    connection: HostConnection,
+    vm: VmId,
+    signal: AbortSignal,
+  ): Promise<{ seen: ObservedVm | undefined; saved: boolean } | ActOutcome> {
+    try {
+      const { vms, saved } = await connection.snapshot(signal);
+      return { seen: vms.find((v) => v.vmId === vm), saved: saved.has(vm) };
+    } catch (error) {
+      if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
+      throw error;
+    }
+  }
+
+  /** Runs an act in its turn. What kept it from being sent is an outcome; so is what `check` objects to at the last moment. */
+  private async send(
+    connection: HostConnection,
+    check: () => Refusal | undefined,
+    commands: readonly string[],
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<VirshAnswer | ActOutcome> {
+    try {
+      const answer = await connection.act(check, commands, { deadlineMs }, signal);
+      return answer.kind === 'held-back' ? answer.why : answer;
+    } catch (error) {
+      if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
+      throw error;
+    }
+  }
+
+  private async judgeStart(
+    host: HostId,
+    { vm, name }: { vm: VmId; name: string },
+    answer: Extract<VirshAnswer, { kind: 'answered' }>,
+    signal: AbortSignal,
+  ): Promise<ActOutcome> {
+    const state = (answer.sections[1] ?? '').trim();
+    // Also when the start itself was refused: somebody else's start, or an earlier one of ours, came first.
+    if (/^running\b/.test(state)) return ok;
+    const lock = lockHeldIn(answer.errors);
+    if (lock !== undefined) {
+      const holder = await this.whoRuns(vm, host, signal);
+      return refused(fault('LOCK_HELD', { vm: name, host, path: lock.path ?? 'not named', holder }));
+    }
+    if (answer.errors === '')
+      return {
+        kind: 'unknown',
+        fault: fault('CALL_OUTCOME_UNKNOWN', {
+          call: 'start',
+          host,
+          vm: name,
+          detail: `accepted, then read as "${state}"`,
+        }),
+      };
+    return refused(fault('START_REFUSED', { host, vm: name, detail: errorSentence(answer.errors) }));
+  }
+
+  /** The host that lists the VM as active, if one does. Asked only to name it: who holds the lock was decided by the lock. */
+  private async whoRuns(vm: VmId, except: HostId, signal: AbortSignal): Promise<string> {
+    const others = [...this.connections.values()].filter((c) => c.host !== except);
+    const answers = await Promise.all(
+      others.map(async (c) => {
+        try {
+          const seen = (await c.snapshot(signal)).vms.find((v) => v.vmId === vm);
+          return { host: c.host, says: seen === undefined || seen.state === 'shut-off' ? 'not' : seen.state };
+        } catch (error) {
+          // A host that does not answer may be the holder: it is named as such.
+          if (error instanceof DriverFault || signal.aborted) return { host: c.host, says: 'silent' };
+          throw error;
+        }
+      }),
+    );
+    const active = answers.filter((a) => a.says !== 'not' && a.says !== 'silent');
+    if (active.length > 0) return active.map((a) => `${a.host} (says "${a.says}")`).join(' and ');
+    const silent = answers.filter((a) => a.says === 'silent').map((a) => a.host);
+    if (silent.length > 0) return `somebody not known; ${silent.join(', ')} could not be asked`;
+    return 'somebody not known: no host lists this VM as active';
+  }
+
+  /** It was started between the look and the undefine, which made it transient: its definition is put back. */
+  private async giveDefinitionBack(
+    connection: HostConnection,
+    vm: string,
+    text: string,
+    signal: AbortSignal,
+  ): Promise<ActOutcome> {
+    const host = connection.host;
+    const answer = await this.files.holding(text, (file) =>
+      this.send(
+        connection,
+        () => undefined,
+        [`define --file ${quoted(file)}`],
+        this.deadlines.defineMs,
+        signal,
+      ),
+    );
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'define', host, vm);
+    return refused(
+      fault('UNDEFINE_REFUSED', { host, vm, detail: 'it was started there at the same moment' }),
+    );
+  }
+}
+
+/** What people call the VM, for sentences; its id when the text does not say. */
+const nameIn = (definition: StoredDefinition): string =>
+  /<name>([^<]+)<\/name>/.exec(definition.text)?.[1] ?? definition.vmId;

@@ -1,0 +1,8 @@
+export {
+  createLibvirtHypervisor,
+  libvirtConcurrency,
+  libvirtDeadlines,
+  type LibvirtHypervisor,
+  type LibvirtOptions,
+} from './hypervisor';
+export { type PoolOf, shapeOf } from './domain-xml';

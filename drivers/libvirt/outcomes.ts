@@ -1,0 +1,50 @@
+/** What a call's answer means for the act that it carried. */
+import type { ActOutcome } from '../../activities/ports';
+import { type Fault, fault } from '../../domain/faults';
+import type { HostId } from '../../domain/ids';
+import type { ObservedVm } from '../../domain/observations';
+import type { VirshAnswer } from './virsh';
+
+export type Refusal = Extract<ActOutcome, { kind: 'refused' }>;
+export const ok: ActOutcome = { kind: 'ok' };
+export const refused = (why: Fault): Refusal => ({ kind: 'refused', fault: why });
+
+/** `vm` is what people call it: it stands in the sentence. */
+export function outcomeOf(
+  answer: Exclude<VirshAnswer, { kind: 'answered' }> | ActOutcome,
+  call: string,
+  host: HostId,
+  vm: string,
+): ActOutcome {
+  if ('fault' in answer || answer.kind === 'ok') return answer;
+  switch (answer.kind) {
+    case 'refused':
+    case 'nobody':
+    case 'not-sent':
+      return { kind: 'unreachable', fault: fault('HYPERVISOR_UNREACHABLE', { host, detail: answer.detail }) };
+    case 'silent':
+    case 'broken':
+    case 'cancelled':
+      return {
+        kind: 'unknown',
+        fault: fault('CALL_OUTCOME_UNKNOWN', { call, host, vm, detail: answer.detail }),
+      };
+  }
+}
+
+/** What decides a start before it is sent; undefined when nothing stands in its way. */
+export function settledBeforeStart(
+  host: HostId,
+  vm: string,
+  before: { seen: ObservedVm | undefined; saved: boolean },
+): ActOutcome | undefined {
+  const refuse = (detail: string): Refusal => refused(fault('START_REFUSED', { host, vm, detail }));
+  const state = before.seen?.state;
+  if (state === 'running') return ok;
+  if (before.saved)
+    return refuse(
+      'a saved memory image of it lies there; restored onto a disk that went on without it, it would destroy it',
+    );
+  if (state === undefined || state === 'shut-off' || state === 'crashed') return undefined;
+  return refuse(`it is ${state} (${before.seen?.reason ?? ''}) there already`);
+}
