@@ -218,6 +218,8 @@ async function makeDatabase(socketDir: string): Promise<void> {
     connectionString: connectionUrl(socketDir, 'postgres'),
     connectionTimeoutMillis: 5_000,
   });
+  // A connection that breaks while no query waits would otherwise end this process; the query that follows fails anyway.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [USER]);
