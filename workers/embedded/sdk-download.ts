@@ -65,6 +65,7 @@ async function runChild(folder: string): Promise<string | undefined> {
     '.then((e) => e.teardown()).then(() => process.exit(0), (e) => { console.error(e.message); process.exit(1); });';
   const child = spawn(process.execPath, ['-e', script, CLI_VERSION, folder], {
     cwd: packageRoot(),
+    env: process.env,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';

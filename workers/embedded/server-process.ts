@@ -107,7 +107,7 @@ export async function launchServer(launch: ServerLaunch): Promise<ServerProcess>
     child = spawn(command, [...args], {
       detached: true,
       stdio: ['ignore', log, log],
-      ...(launch.env && { env: launch.env }),
+      env: launch.env ?? process.env,
     });
     await started(child, launch);
   } finally {

@@ -35,14 +35,18 @@ const BUILD_MS_MAX = 45 * 60_000;
  */
 export async function provisionTemporal({
   progress = silent,
-}: { progress?: Progress } = {}): Promise<TemporalSource> {
+  download = downloadBySdk,
+}: { progress?: Progress; download?: typeof downloadBySdk } = {}): Promise<TemporalSource> {
   const address = process.env['TEMPORAL_ADDRESS'];
   if (address) return { kind: 'address', address };
   const found = onPath(progress) ?? inCache();
   if (found !== undefined) return { kind: 'binary', path: found };
   const reasons: string[] = [];
-  for (const obtain of [download, build]) {
-    const got = await obtain(progress);
+  for (const obtain of [
+    (): Promise<Obtained> => downloaded(download, progress),
+    (): Promise<Obtained> => build(progress),
+  ]) {
+    const got = await obtain();
     if ('path' in got) return { kind: 'binary', path: got.path };
     progress(got.reason);
     reasons.push(got.reason);
@@ -86,9 +90,9 @@ function inCache(): string | undefined {
   return undefined;
 }
 
-async function download(progress: Progress): Promise<Obtained> {
+async function downloaded(download: typeof downloadBySdk, progress: Progress): Promise<Obtained> {
   const target = cacheEntry('sdk');
-  const result = await downloadBySdk(target.scratch, progress);
+  const result = await download(target.scratch, progress);
   if ('reason' in result) {
     rmSync(target.scratch, { recursive: true, force: true });
     return result;
@@ -97,8 +101,10 @@ async function download(progress: Progress): Promise<Obtained> {
 }
 
 async function build(progress: Progress): Promise<Obtained> {
-  const asked = spawnSync('go', ['version'], { encoding: 'utf8', cwd: moduleFolder() });
-  if (asked.error || asked.status !== 0) return { reason: 'Go is not installed (no "go" on PATH)' };
+  const asked = spawnSync('go', ['version'], { encoding: 'utf8', cwd: moduleFolder(), env: process.env });
+  if (asked.error) return { reason: 'Go is not installed (no "go" on PATH)' };
+  // A Go that is older than the module fetches the one it needs, where it can.
+  if (asked.status !== 0) return { reason: `Go cannot be used: ${asked.stderr.trim()}` };
   const version = /go(\d+(?:\.\d+)*)/.exec(asked.stdout)?.[1] ?? '';
   if (!atLeast(numbers(version), GO_MIN))
     return { reason: `Go ${version} is too old to build Temporal: ${GO_MIN.join('.')} or newer is needed` };
@@ -146,7 +152,10 @@ function runGo(args: readonly string[], env: NodeJS.ProcessEnv): Promise<string 
 
 /** A user who has Go's caches keeps them warm; for anyone else the 2 GB of modules and objects go when the binary is there. */
 function ownGoCaches(scratch: string): NodeJS.ProcessEnv {
-  const modules = spawnSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8' }).stdout.trim();
+  const modules = spawnSync('go', ['env', 'GOMODCACHE'], {
+    encoding: 'utf8',
+    env: process.env,
+  }).stdout.trim();
   if (modules !== '' && existsSync(join(modules, 'cache'))) return {};
   return { GOMODCACHE: join(scratch, 'modules'), GOCACHE: join(scratch, 'objects') };
 }
