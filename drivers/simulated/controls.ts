@@ -6,7 +6,7 @@ import type { JournalEntry } from './journal';
 import type { DiskSightSaid } from './shared-storage';
 import type { World } from './world';
 import type { DeviceMode, GuestProcess, HostState, WorldSnapshot } from './world-state';
-import type { Costs, GuestHealth, WorldSpec } from './world-spec';
+import type { Costs, DiskSpec, GuestHealth, WorldSpec } from './world-spec';
 
 export type WorldControls = ReturnType<typeof controlsOf>;
 
@@ -96,6 +96,9 @@ function guestControls(world: World) {
       invariant(definition !== undefined, `${vm} is not defined on ${host}`);
       return 'boot' in world.startProcess(host, definition.text, true, 'hand', undefined);
     },
+    /** A person creates a transient VM from a definition. False when the host refuses. */
+    createByHand: (host: HostId, text: string): boolean =>
+      'boot' in world.startProcess(host, text, false, 'hand', undefined),
     destroyByHand: (host: HostId, vm: VmId): void => world.endProcess(running(host, vm), 'destroyed'),
     crashGuest: (host: HostId, vm: VmId): void => world.endProcess(running(host, vm), 'crashed', 'crashed'),
     shutDownGuest: (host: HostId, vm: VmId): void => world.endProcess(running(host, vm), 'shutdown'),
@@ -159,6 +162,7 @@ function storageControls(world: World) {
       invariant(disk !== undefined, `the simulated datacenter has no disk ${path}`);
       disk.sight = sight;
     },
+    makeDisk: (disk: DiskSpec): void => void world.storage.ensureDisk(disk),
     setLockless: (pool: PoolId, lockless: boolean): void => world.storage.setLockless(pool, lockless),
     /** A lock by a host, or by somebody outside the fleet (a backup, another cluster). */
     placeLock(path: string, poolId: PoolId, owner: string): void {

@@ -1,6 +1,7 @@
 /**
  * The wire between a simulated datacenter and those who use it: one JSON document per line. A caller numbers its calls; `cancel` forwards an
- * abort. `undefined` does not survive JSON, and no port's answer rests on the difference between absent and undefined.
+ * abort. JSON has no `undefined`: in an object it is left out, which no port tells from absent; as an argument it arrives as `null`, which no
+ * port takes, and is turned back.
  */
 import type { Socket } from 'node:net';
 import type { FaultCode, FaultFacts } from '../../domain/faults';
@@ -22,6 +23,8 @@ export type FromWorld =
   | { readonly id: number; readonly said: 'error'; readonly sentence: string }
   /** A fault rule asks the caller's process to die now. */
   | { readonly id: number; readonly said: 'crash' };
+
+export const argsFromWire = (args: readonly unknown[]): unknown[] => args.map((a) => a ?? undefined);
 
 export const send = (socket: Socket, message: ToWorld | FromWorld): void => {
   if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);

@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { DriverFault } from '../../domain/faults';
 import { CallDesk } from './call-desk';
-import { type FromWorld, onLines, send, type ToWorld } from './line-protocol';
+import { argsFromWire, type FromWorld, onLines, send, type ToWorld } from './line-protocol';
 import { World } from './world';
 import type { WorldSpec } from './world-spec';
 
@@ -52,10 +52,11 @@ function attend(desk: CallDesk, socket: Socket): void {
     const controller = new AbortController();
     open.set(id, controller);
     const crashWorker = (): void => reply({ id, said: 'crash' });
+    const args = argsFromWire(message.args);
     const work =
       message.ask === 'control'
-        ? new Promise((resolve) => resolve(desk.control(message.name, message.args)))
-        : desk.serve(message, controller.signal, { crashWorker });
+        ? new Promise((resolve) => resolve(desk.control(message.name, args)))
+        : desk.serve({ ...message, args }, controller.signal, { crashWorker });
     work
       .then(
         (answer) => reply({ id, said: 'answer', answer }),

@@ -81,7 +81,7 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
     undefine: (host, vm, context) =>
       act(world, host, world.costs.defineMs, context, (state) => {
         if (world.processOf(vm, host) !== undefined)
-          return refused(fault('DEFINE_REFUSED', { host, vm, detail: 'it runs there' }));
+          return refused(fault('UNDEFINE_REFUSED', { host, vm, detail: 'it runs there' }));
         state.lastReason.delete(vm);
         if (state.definitions.delete(vm))
           world.journal.effect({ effect: 'definition-removed', vmId: vm, hostId: host, by: 'port' });
@@ -91,10 +91,9 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
     disableAutostart: (host, vm, context) =>
       act(world, host, world.costs.defineMs, context, (state) => {
         const definition = state.definitions.get(vm);
-        if (definition === undefined) return refused(fault('VM_NOT_FOUND', { vm, host }));
-        if (definition.autostart)
-          world.journal.effect({ effect: 'autostart-disabled', vmId: vm, hostId: host });
+        if (definition?.autostart !== true) return ok;
         definition.autostart = false;
+        world.journal.effect({ effect: 'autostart-disabled', vmId: vm, hostId: host });
         return ok;
       }),
   };

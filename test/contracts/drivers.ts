@@ -1,0 +1,31 @@
+/** Every port and the drivers that must obey its suite, with what a driver's test world cannot arrange, and why. */
+import type { Need } from './contract';
+
+export type ContractPort =
+  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'notifier' | 'inventory';
+
+export interface ContractDriver {
+  readonly port: ContractPort;
+  readonly driver: string;
+  readonly lacks: Readonly<Partial<Record<Need, string>>>;
+}
+
+const everything = {} as const;
+
+const directoryLacks = {
+  'server-locks': 'a directory pool keeps no locks at a server',
+  activation: 'files in a directory need no activation',
+} as const;
+
+export const contractDrivers: readonly ContractDriver[] = [
+  ...(['simulated', 'simulated-process'] as const).flatMap((driver) =>
+    (['fencing', 'hypervisor', 'hostCommands', 'storageLocks', 'volumes', 'notifier'] as const).map(
+      (port): ContractDriver => ({ port, driver, lacks: everything }),
+    ),
+  ),
+  { port: 'fencing', driver: 'fence-agents', lacks: everything },
+  { port: 'hypervisor', driver: 'libvirt', lacks: everything },
+  { port: 'hostCommands', driver: 'host-commands', lacks: everything },
+  { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
+  { port: 'volumes', driver: 'directory', lacks: directoryLacks },
+];

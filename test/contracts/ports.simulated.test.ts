@@ -1,0 +1,33 @@
+import { runContract } from './contract';
+import { fencingContract } from './fencing.contract';
+import { hostCommandsContract } from './host-commands.contract';
+import { hypervisorContract } from './hypervisor.contract';
+import { notifierContract } from './notifier.contract';
+import {
+  inItsOwnProcess,
+  inThisProcess,
+  openFencing,
+  openHostCommands,
+  openHypervisor,
+  openNotifier,
+  openStorageLocks,
+  openVolumes,
+} from './simulated-subjects';
+import { storageLocksContract } from './storage-locks.contract';
+import { volumesContract } from './volumes.contract';
+
+const here = inThisProcess;
+runContract('fencing', 'simulated', fencingContract, openFencing(here));
+runContract('hypervisor', 'simulated', hypervisorContract, openHypervisor(here));
+runContract('hostCommands', 'simulated', hostCommandsContract, openHostCommands(here));
+runContract('storageLocks', 'simulated', storageLocksContract, openStorageLocks(here));
+runContract('volumes', 'simulated', volumesContract, openVolumes(here));
+runContract('notifier', 'simulated', notifierContract, openNotifier(here));
+
+const there = inItsOwnProcess;
+runContract('fencing', 'simulated-process', fencingContract, openFencing(there));
+runContract('hypervisor', 'simulated-process', hypervisorContract, openHypervisor(there));
+runContract('hostCommands', 'simulated-process', hostCommandsContract, openHostCommands(there));
+runContract('storageLocks', 'simulated-process', storageLocksContract, openStorageLocks(there));
+runContract('volumes', 'simulated-process', volumesContract, openVolumes(there));
+runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));
