@@ -7,6 +7,7 @@
  * - A commit that was not answered may have happened; its fault is transient nevertheless, because every write here may be repeated.
  * - What is no fault of the inventory's reachability (a wrong statement, a violated check) is thrown on as it is: a defect of ours.
  */
+import { types } from 'node:util';
 import { DrizzleQueryError } from 'drizzle-orm';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { DatabaseError, Pool, type PoolClient } from 'pg';
@@ -62,6 +63,8 @@ export function connect(url: string, poolMax: number, deadlines: Deadlines = def
   });
   // An idle connection that breaks is dropped by the pool; the next call opens another and reports if it cannot.
   pool.on('error', () => undefined);
+  // One that breaks while it is in use tells its caller by the statement under way; unheard, the event would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const pooled = drizzle(pool);
   return {
     async run(work, about) {
@@ -171,10 +174,12 @@ const connectionSentences =
   /timeout|terminated|not queryable|connection error|Connection ended|socket|secure TLS/i;
 
 const isConnectionError = (error: unknown): error is Error =>
-  error instanceof Error &&
-  ('syscall' in error || error instanceof AggregateError || connectionSentences.test(error.message));
+  types.isNativeError(error) &&
+  ('syscall' in error || 'errors' in error || connectionSentences.test(error.message));
 
+/** Several addresses tried, several failures: the first one stands for all. */
 function sentenceOf(error: Error): string {
-  if (error instanceof AggregateError && error.errors[0] instanceof Error) return sentenceOf(error.errors[0]);
+  const first: unknown = 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : undefined;
+  if (types.isNativeError(first)) return sentenceOf(first);
   return error.message === 'Query read timeout' ? 'it gave no answer in time' : error.message;
 }

@@ -1,0 +1,23 @@
+/** What every inventory owes, whichever PostgreSQL is beneath it. */
+import { discoveryCases } from './inventory/discovery.cases';
+import { alertCases, evidenceCases, fenceDeviceCases } from './inventory/evidence.cases';
+import { hostCases } from './inventory/hosts.cases';
+import { incidentCases } from './inventory/incidents.cases';
+import { reservationCases } from './inventory/reservations.cases';
+import type { InventoryCase } from './inventory/samples';
+import { timelineCases } from './inventory/timeline.cases';
+import { vmCases } from './inventory/vms.cases';
+
+export type { InventoryCase, InventorySubject } from './inventory/samples';
+
+export const inventoryCases: readonly InventoryCase[] = [
+  ...hostCases,
+  ...vmCases,
+  ...discoveryCases,
+  ...reservationCases,
+  ...incidentCases,
+  ...timelineCases,
+  ...evidenceCases,
+  ...fenceDeviceCases,
+  ...alertCases,
+];

@@ -1,0 +1,78 @@
+import { hostId, vmId } from '../../../domain/ids';
+import { at, cluster, db, faultCode, hvA, hvB, type InventoryCase, smallFleet, web } from './samples';
+
+const stranger = vmId('33333333-0000-4000-8000-000000000000');
+
+export const vmCases: readonly InventoryCase[] = [
+  {
+    name: 'VMs are found by cluster, by host and by ids, all in one read',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      const ids = async (filter: Parameters<typeof inventory.vms>[0]) =>
+        (await inventory.vms(filter)).map((v) => v.vmId);
+      expect(await ids({})).toEqual([web, db]);
+      expect(await ids({ clusterId: cluster, hostId: hvA, ids: [db, stranger] })).toEqual([db]);
+      expect(await ids({ hostId: hvB })).toEqual([]);
+      expect(await ids({ ids: [] })).toEqual([]);
+      expect(await inventory.vm(stranger)).toBeUndefined();
+    },
+  },
+  {
+    name: 'of many changes made from one version of a VM exactly one wins',
+    async run({ inventory, other }) {
+      await smallFleet(inventory);
+      const changes = Array.from({ length: 10 }, (_, i) =>
+        (i % 2 === 0 ? inventory : other).updateVm(web, 1, { epoch: i + 1 }),
+      );
+      const won = (await Promise.allSettled(changes)).flatMap((r) =>
+        r.status === 'fulfilled' ? [r.value] : [],
+      );
+      expect(won).toHaveLength(1);
+      expect(await inventory.vm(web)).toEqual(won[0]);
+    },
+  },
+  {
+    name: 'a change of a VM repeated changes nothing more, and one that is overtaken says so',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      const change = {
+        hostId: hvB,
+        desired: 'running',
+        observed: { state: 'running', reason: 'booted', at: at(9) },
+      } as const;
+      const first = await inventory.updateVm(web, 1, change);
+      expect(first).toMatchObject({ ...change, version: 2 });
+      expect(await inventory.updateVm(web, 1, change)).toEqual(first);
+      expect(await inventory.updateVm(web, 2, change)).toEqual(first);
+      await inventory.updateVm(web, 2, { protected: false });
+      expect(await faultCode(inventory.updateVm(web, 1, change))).toBe('RECORD_CHANGED');
+    },
+  },
+  {
+    name: 'a VM that nobody knows and a host that nobody declared are named as such',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      expect(await faultCode(inventory.updateVm(stranger, 1, { epoch: 1 }))).toBe('UNKNOWN_VM');
+      expect(await faultCode(inventory.updateVm(web, 1, { hostId: hostId('hv-z') }))).toBe('UNKNOWN_HOST');
+      expect(await faultCode(inventory.recordSighting(stranger, hvA, at(0)))).toBe('UNKNOWN_VM');
+      expect(await faultCode(inventory.recordSighting(web, hostId('hv-z'), at(0)))).toBe('UNKNOWN_HOST');
+    },
+  },
+  {
+    name: 'a sighting stays until it is removed, and never turns older',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      await inventory.recordSighting(web, hvB, at(5));
+      await inventory.recordSighting(web, hvB, at(3));
+      await inventory.recordSighting(web, hvB, at(5));
+      expect(await inventory.sightings([web])).toEqual([
+        { vmId: web, hostId: hvA, seenAt: at(0) },
+        { vmId: web, hostId: hvB, seenAt: at(5) },
+      ]);
+      await inventory.removeSighting(web, hvB);
+      await inventory.removeSighting(web, hvB);
+      expect((await inventory.sightings([web, db])).map((s) => s.hostId)).toEqual([hvA, hvA]);
+      expect(await inventory.sightings([])).toEqual([]);
+    },
+  },
+];
