@@ -103,7 +103,7 @@ const allowed: { readonly [E in RecoveryEvent['event']]: readonly RecoveryPhase[
   'fence-begun': ['admitted', 'blocked-unfenced', 'fencing'],
   'fence-failed': ['fencing', 'blocked-unfenced'],
   'off-proven': ['admitted', 'fencing', 'blocked-unfenced'],
-  'release-begun': ['fenced', 'blocked-locks'],
+  'release-begun': ['fenced', 'blocked-locks', 'releasing'],
   'locks-foreign': ['releasing'],
   'locks-free': ['releasing'],
   'vm-moved-on': ['restarting'],

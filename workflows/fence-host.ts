@@ -12,11 +12,12 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { LevelResult } from '../activities/fence';
+import type { LevelInput, LevelResult } from '../activities/fence';
 import type { IncidentBrief } from '../activities/incident';
 import type { Fault } from '../domain/faults';
 import { fault } from '../domain/faults';
 import { look, power, wayBack } from './activity-options';
+import { faultOf } from './failures';
 import type { FenceHostInput, FenceHostResult } from './inputs';
 import * as messages from './messages';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
@@ -27,7 +28,8 @@ type StepName = (typeof fenceHostSteps)[number];
 
 interface Run {
   readonly input: FenceHostInput;
-  readonly alone: boolean;
+  /** The workflow ID of the incident that this fence belongs to, or that has joined it; undefined while it is one of its own. */
+  incidentRun: string | undefined;
   brief: IncidentBrief;
   offSent: boolean;
   attempts: number;
@@ -41,7 +43,7 @@ interface Run {
 export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult> {
   const run: Run = {
     input,
-    alone: workflowInfo().parent === undefined,
+    incidentRun: workflowInfo().parent?.workflowId,
     brief: input.brief as IncidentBrief,
     offSent: false,
     attempts: 0,
@@ -53,7 +55,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   };
   listen(run);
   if (input.mode === 'rehearse') return { kind: 'rehearsed', would: await power().rehearseFence(input) };
-  if (run.alone) run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
+  if (input.brief === undefined) run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
   const steps: SagaStep<StepName>[] = [
     {
       name: 'exclude',
@@ -70,15 +72,25 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
     },
   ];
   const outcome = await runSaga(steps, (block) => CancellationScope.nonCancellable(block));
-  if (run.result === undefined && outcome.kind !== 'completed') throw outcome.cause;
-  const result = run.result as unknown as FenceHostResult;
-  if (run.alone) await report(run, result);
-  return result;
+  const result = run.result as FenceHostResult | undefined;
+  if (result !== undefined) {
+    if (run.incidentRun === undefined) await report(run, result);
+    return result;
+  }
+  if (outcome.kind === 'completed') throw new Error('a completed fence without a result');
+  // Cancelled in Temporal before anything was sent: the host takes VMs again, and the incident must not stay open.
+  const by = 'a cancellation in Temporal';
+  if (isCancellation(outcome.cause) && run.incidentRun === undefined)
+    await CancellationScope.nonCancellable(() =>
+      report(run, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }),
+    );
+  throw outcome.cause;
 }
 
 function listen(run: Run): void {
   const obey = ({ order, by, reason }: messages.FenceOrder): void => {
-    if (order === 'attest') run.attested = { by, reason };
+    if (order === 'join') run.incidentRun = by;
+    else if (order === 'attest') run.attested = { by, reason };
     else if (order === 'abort') run.aborted = { by, reason };
     else run.held = order === 'hold';
     run.retry ||= order === 'resume';
@@ -113,14 +125,22 @@ function listen(run: Run): void {
       },
     },
   );
-  setHandler(messages.holdUpdate, (said) => {
-    obey({ ...said, order: 'hold' });
-    return 'held before the next act';
-  });
-  setHandler(messages.resumeUpdate, (said) => {
-    obey({ ...said, order: 'resume' });
-    return 'goes on; devices that refused the login are asked again';
-  });
+  setHandler(
+    messages.holdUpdate,
+    (said) => {
+      obey({ ...said, order: 'hold' });
+      return 'held before the next act';
+    },
+    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+  );
+  setHandler(
+    messages.resumeUpdate,
+    (said) => {
+      obey({ ...said, order: 'resume' });
+      return 'goes on; devices that refused the login are asked again';
+    },
+    { description: 'Go on, and try again at once what waits', validator: messages.mustSayWhy },
+  );
 }
 
 async function untilOff(run: Run): Promise<FenceHostResult> {
@@ -144,8 +164,12 @@ const wantsOut = (run: Run): boolean =>
 
 async function decision(run: Run): Promise<FenceHostResult | undefined> {
   const { hostId, incidentId } = run.input;
-  if (run.attested !== undefined)
-    return { kind: 'fenced', evidence: await look.attest({ hostId, incidentId, ...run.attested }) };
+  if (run.attested !== undefined) {
+    const attested = await look.attest({ hostId, incidentId, ...run.attested });
+    if (attested.kind === 'taken') return { kind: 'fenced', evidence: attested.evidence };
+    run.attested = undefined;
+    show(run, attested.fault.sentence);
+  }
   if (run.aborted !== undefined && !run.offSent)
     return { kind: 'aborted', by: run.aborted.by, why: run.aborted.reason };
   return undefined;
@@ -166,7 +190,7 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
   for (const level of run.brief.fenceLevels) {
     show(run, `switching off by ${level.name} (attempt ${run.attempts + 1})`);
     if (run.attempts > 0 || faults.length > 0) await tellIncident(run, 'fencing', level.name, []);
-    const result: LevelResult = await power().fenceLevel({ hostId, incidentId, level, evenIfAlive });
+    const result = await tryLevel({ hostId, incidentId, level, evenIfAlive });
     if (result.kind === 'off') return { kind: 'fenced', evidence: result.evidence };
     if (result.kind === 'alive-again') {
       const boot = isNewBoot(run.brief.knownBootId, result.bootId) ? 'new' : 'same';
@@ -177,6 +201,17 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
     if (wantsOut(run)) break;
   }
   return faults;
+}
+
+/** A level whose activity failed for good may have sent its `off`: its outcome is unknown, and the other levels are still there. */
+async function tryLevel(input: LevelInput): Promise<LevelResult> {
+  try {
+    return await power().fenceLevel(input);
+  } catch (error) {
+    const known = faultOf(error);
+    if (known === undefined) throw error;
+    return { kind: 'failed', faults: [known], offSent: true };
+  }
 }
 
 export const isNewBoot = (known: string | undefined, now: string | undefined): boolean =>
@@ -207,11 +242,10 @@ async function tellIncident(
   level: string,
   faults: readonly Fault[],
 ): Promise<void> {
-  const parent = workflowInfo().parent;
-  if (parent === undefined) return;
+  if (run.incidentRun === undefined) return;
   try {
     const progress = { phase, level, attempts: run.attempts, faults };
-    await getExternalWorkflowHandle(parent.workflowId).signal(messages.fenceProgressSignal, progress);
+    await getExternalWorkflowHandle(run.incidentRun).signal(messages.fenceProgressSignal, progress);
   } catch (error) {
     // An incident that is gone needs no news; the fence itself must come to its end.
     if (isCancellation(error)) throw error;

@@ -44,9 +44,9 @@ export interface HostFailed {
 }
 export const hostFailedSignal = defineSignal<[HostFailed]>('hostFailed');
 
-/** What a person said to the incident and its fence must hear. */
+/** What a person said to the incident and its fence must hear; `join` is the incident's own, with its workflow ID for `by`. */
 export interface FenceOrder extends Said {
-  readonly order: 'attest' | 'abort' | 'hold' | 'resume';
+  readonly order: 'attest' | 'abort' | 'hold' | 'resume' | 'join';
 }
 export const fenceOrderSignal = defineSignal<[FenceOrder]>('fenceOrder');
 

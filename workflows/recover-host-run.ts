@@ -1,6 +1,5 @@
 /** What a run of `recoverHost` remembers, hears and shows. */
-import { setCurrentDetails, setHandler } from '@temporalio/workflow';
-import { getExternalWorkflowHandle } from '@temporalio/workflow';
+import { currentUpdateInfo, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { IncidentBrief } from '../activities/incident';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -69,10 +68,14 @@ export function listen(run: Run): void {
   setHandler(messages.vmStuckSignal, (vm) => {
     run.stuck.set(vm.vmId, vm);
   });
-  setHandler(messages.addTriggerUpdate, async (trigger) => {
-    await look.addTrigger({ incidentId: run.input.incidentId, trigger });
-    return `attached to ${run.input.incidentId}`;
-  });
+  setHandler(
+    messages.addTriggerUpdate,
+    async (trigger) => {
+      await look.addTrigger({ incidentId: run.input.incidentId, trigger });
+      return `attached to ${run.input.incidentId}`;
+    },
+    { description: 'One more report of the same failure', validator: messages.mustSayWhy },
+  );
   listenToPeople(run);
 }
 
@@ -80,7 +83,8 @@ function listenToPeople(run: Run): void {
   const note = (what: string, said: messages.Said): Promise<void> =>
     look.noteSaid({
       incidentId: run.input.incidentId,
-      key: `${what}-${said.by}-${said.reason}`,
+      // Said twice is told twice; a repeat by the server is the same update.
+      key: `${what}-${currentUpdateInfo()?.id ?? ''}`,
       what,
       ...said,
     });
@@ -140,19 +144,27 @@ function listenToPeople(run: Run): void {
       },
     },
   );
-  setHandler(messages.holdUpdate, async (said) => {
-    run.held = true;
-    await toFence('hold', said);
-    await note('holds', said);
-    return 'held before the next act; what is under way comes to its end';
-  });
-  setHandler(messages.resumeUpdate, async (said) => {
-    run.held = false;
-    run.goOn = true;
-    await toFence('resume', said);
-    await note('resumes', said);
-    return 'goes on';
-  });
+  setHandler(
+    messages.holdUpdate,
+    async (said) => {
+      run.held = true;
+      await toFence('hold', said);
+      await note('holds', said);
+      return 'held before the next act; what is under way comes to its end';
+    },
+    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+  );
+  setHandler(
+    messages.resumeUpdate,
+    async (said) => {
+      run.held = false;
+      run.goOn = true;
+      await toFence('resume', said);
+      await note('resumes', said);
+      return 'goes on';
+    },
+    { description: 'Go on, and try again at once what waits', validator: messages.mustSayWhy },
+  );
 }
 
 export function statusOf(run: Run): messages.RecoveryStatus {

@@ -19,6 +19,7 @@ import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import { isClosed, type RecoveryState, type VmResult } from '../domain/recovery-state';
 import { look, otherRun, wayBack } from './activity-options';
+import { faultOf } from './failures';
 import { isNewBoot, type fenceHost } from './fence-host';
 import type {
   FenceHostResult,
@@ -66,8 +67,8 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
   if (input.mode === 'rehearse') return rehearse(run);
   try {
     const left = input.carried === undefined ? await untilRestarting(run) : input.carried.left;
-    if (left !== undefined) await restart(run, left);
-    return await report(run);
+    if (left !== undefined) await persist(run, () => restart(run, left));
+    return await persist(run, () => report(run));
   } catch (error) {
     // Cancelled in Temporal itself: what is under way in children goes on to a known state; the incident must not stay open.
     if (isCancellation(error) && !isClosed(run.state.phase))
@@ -80,16 +81,37 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
 
 /** Up to the plan; undefined when the incident is over without one (dismissed, aborted). */
 async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefined> {
-  await confirm(run);
-  if (run.state.phase === 'admitted') await admit(run);
-  if (run.state.phase === 'admitted') await fence(run);
-  while (run.state.phase === 'fenced' || run.state.phase === 'blocked-locks') await release(run);
+  await persist(run, () => confirm(run));
+  if (run.state.phase === 'admitted') await persist(run, () => admit(run));
+  if (run.state.phase === 'admitted') await persist(run, () => fence(run));
+  while (run.state.phase === 'fenced' || run.state.phase === 'blocked-locks')
+    await persist(run, () => release(run));
   if (run.state.phase !== 'restarting') return undefined;
   const { hostId, incidentId } = run.input;
   const vmIds = run.brief.roster.map((v) => v.vmId);
   const onItself = run.state.evidence === undefined;
-  const plan = await look.planRestarts({ hostId, incidentId, vmIds, onItself, mode: 'act' });
+  const plan = await persist(run, () =>
+    look.planRestarts({ hostId, incidentId, vmIds, onItself, mode: 'act' }),
+  );
   return plan.vms;
+}
+
+/**
+ * A step that failed for good is neither dropped nor the end of the incident: it waits for a person to cure the cause, then the step is done
+ * again. Every step reads before it acts, so doing it again is harmless.
+ */
+async function persist<T>(run: Run, step: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await step();
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined || isCancellation(error)) throw error;
+      run.goOn = false;
+      await waitFor(run, known.sentence, `vmedic incident resume ${run.input.incidentId} --reason "..."`);
+      await condition(() => run.goOn);
+    }
+  }
 }
 
 /** Looks until the host is alive, or dead by evidence: twice, unless a fence device itself reads "off". */
@@ -235,8 +257,6 @@ async function restart(run: Run, vms: readonly PlannedVm[]): Promise<void> {
   const left = vms.slice(limits.vmsPerRunMax);
   if (left.length > 0) await nextPage(run, evidence, left);
   move(run, { event: 'all-settled', vms: run.done as readonly VmResult[] });
-  if (evidence === undefined && run.bootId !== undefined)
-    await look.acceptBoot({ hostId: run.input.hostId, bootId: run.bootId });
 }
 
 async function nextPage(
@@ -251,6 +271,8 @@ async function report(run: Run): Promise<RecoverHostResult> {
   const { state } = run;
   if (!isClosed(state.phase)) throw new Error(`reported in phase ${state.phase}`);
   const { hostId, incidentId } = run.input;
+  const cameBack = run.bootId !== undefined && state.phase !== 'dismissed';
+  if (cameBack) await look.acceptBoot({ hostId, bootId: run.bootId as string });
   const down = run.done.filter((v) => v.phase !== 'running');
   const sentence = 'why' in state ? state.why : sentenceOf(run.done, down);
   showPhase(state.phase);

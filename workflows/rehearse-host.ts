@@ -21,6 +21,7 @@ export async function rehearse(run: Run): Promise<RecoverHostResult> {
   );
   would.push(...(await power().rehearseFence({ hostId })));
   const vmIds = run.brief.roster.map((v) => v.vmId);
+  would.push(...(await look.rehearseRelease({ hostId, vmIds })));
   const plan = await look.planRestarts({ hostId, incidentId, vmIds, onItself: false, mode: 'rehearse' });
   const vms: RestartVmResult[] = [];
   for (const vm of plan.vms) {

@@ -5,12 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createActivities } from '../../activities';
+import { Context } from '@temporalio/activity';
+import { type Activities, createActivities } from '../../activities';
 import type { Ports } from '../../activities/ports';
 import { clusterId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
 import type { Fleet } from '../../domain/fleet';
 import type { Trigger } from '../../domain/records';
-import { migrateInventory, openInventory, type OpenInventory } from '../../drivers/postgres';
+import type { OpenInventory } from '../../drivers/postgres';
 import type { CallHooks } from '../../drivers/simulated/call-desk';
 import { controlsOf, type WorldControls } from '../../drivers/simulated/controls';
 import { fleetOf, sampleWorld, type SampleOptions } from '../../drivers/simulated/sample-world';
@@ -25,7 +26,8 @@ import {
   type RestartVmResult,
 } from '../../workflows/inputs';
 import type { fenceHost, recoverHost, restartVm } from '../../workflows';
-import { createTestDatabase, temporalAddress, workflowBundlePath } from './servers';
+import { freshInventory } from './inventory';
+import { temporalAddress, workflowBundlePath } from './servers';
 
 /** Policies in milliseconds: what takes a minute at a user's takes a moment here. */
 export const quickPolicy = {
@@ -66,6 +68,30 @@ export interface SystemOptions extends Partial<SampleOptions> {
   /** `discoverCluster` is run once at the start unless this is false. */
   readonly discover?: boolean;
   readonly maxCachedWorkflows?: number;
+  /** Stands between the server and every activity: calls `act` when, and as often as, it likes. */
+  readonly intercept?: Intercept;
+}
+
+export type Intercept = (called: {
+  readonly name: keyof Activities;
+  readonly input: unknown;
+  readonly attempt: number;
+  readonly act: () => Promise<unknown>;
+}) => Promise<unknown>;
+
+function intercepted(activities: Activities, intercept: Intercept | undefined): Activities {
+  if (intercept === undefined) return activities;
+  const wrap = ([name, act]: [string, unknown]) => [
+    name,
+    (input: unknown) =>
+      intercept({
+        ...{ name: name as keyof Activities, input, attempt: Context.current().info.attempt },
+        act: () => (act as (i: unknown) => Promise<unknown>)(input),
+      }),
+  ];
+  return Object.fromEntries(
+    Object.entries(activities).map((e) => wrap(e) as [string, unknown]),
+  ) as Activities;
 }
 
 export const testTrigger = (reason = 'test'): Trigger => ({
@@ -103,15 +129,13 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
     });
   const fleet = fleetOf(spec);
   const world = new World(spec);
-  const database = await createTestDatabase();
-  await migrateInventory(database.url);
-  const inventory = openInventory({ url: database.url });
+  const { inventory, close: closeInventory } = await freshInventory();
   const ports: Ports = { ...simulatedPorts(world, options.hooks ?? {}), inventory };
   const taskQueue = `test-${randomUUID()}`;
   const address = temporalAddress();
   const connection = await Connection.connect({ address });
   const client = new Client({ connection });
-  const workers = workerSet(address, taskQueue, ports, fleet, options.maxCachedWorkflows);
+  const workers = workerSet(address, taskQueue, ports, fleet, options);
   await workers.start();
   if (options.discover !== false) await discover(ports, fleet);
   return {
@@ -121,9 +145,8 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
     startWorker: workers.start,
     async close() {
       await workers.stop();
-      await inventory.close();
+      await closeInventory();
       await connection.close();
-      await database.drop();
     },
   };
 }
@@ -144,14 +167,14 @@ function workerSet(
   taskQueue: string,
   ports: Ports,
   fleet: Fleet,
-  maxCachedWorkflows: number | undefined,
+  { maxCachedWorkflows, intercept }: SystemOptions,
 ) {
   let running: { workers: Worker[]; done: Promise<unknown>; connection: NativeConnection } | undefined;
   return {
     async start(): Promise<void> {
       const connection = await NativeConnection.connect({ address });
       const shared = { connection, shutdownForceTime: 500, shutdownGraceTime: 0 };
-      const activities = createActivities(ports, fleet);
+      const activities = intercepted(createActivities(ports, fleet), intercept);
       const main = await Worker.create({
         ...shared,
         taskQueue,
