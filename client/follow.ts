@@ -13,6 +13,8 @@ import type { InventoryReader } from './recovery-client';
 export interface FollowOptions {
   /** New timeline entries, in order. */
   readonly onEntry?: (entry: TimelineEntry) => void;
+  /** The incident as it stands, at every look. */
+  readonly onIncident?: (incident: IncidentRecord) => void;
   /** Something that was read does not answer, or answers again. */
   readonly onOutage?: (sentence: string) => void;
   readonly signal?: AbortSignal;
@@ -93,14 +95,20 @@ async function look(
   cursor: Cursor,
 ): Promise<IncidentRecord | undefined> {
   const incident = await from.inventory.incident(run.incidentId);
-  if (options.onEntry === undefined || incident === undefined) return incident;
+  if (incident === undefined) return incident;
+  await showNew(from, run, options, cursor);
+  options.onIncident?.(incident);
+  return incident;
+}
+
+async function showNew(from: Source, run: RunRef, options: FollowOptions, cursor: Cursor): Promise<void> {
+  if (options.onEntry === undefined) return;
   const entries = await from.inventory.timeline(run.incidentId);
   for (const entry of entries) {
     if (entry.seq <= cursor.seq) continue;
     cursor.seq = entry.seq;
     options.onEntry(entry);
   }
-  return incident;
 }
 
 /** The last lines are written just before the run ends. */

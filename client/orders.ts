@@ -1,9 +1,10 @@
 /** What a person says to an incident that runs: each is an update, so that the workflow's own yes or no comes back. */
 import type { Client } from '@temporalio/client';
-import { type IncidentId, type VmId, workflowIds } from '../domain/ids';
+import { type VmId, workflowIds } from '../domain/ids';
 import type { IncidentRecord } from '../domain/records';
 import type { RecoveryStatus, Said, StuckResolution } from '../workflows/messages';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
+import { knownIncident } from './known';
 import type { InventoryReader } from './recovery-client';
 
 export type Order =
@@ -49,13 +50,6 @@ export async function giveOrder(
   } catch (error) {
     throw translated(error, record, workflowId, to.address);
   }
-}
-
-/** The incident, or a refusal that says how to find one. */
-export async function knownIncident(inventory: InventoryReader, id: string): Promise<IncidentRecord> {
-  const record = await inventory.incident(id as IncidentId);
-  if (record !== undefined) return record;
-  throw new Refusal('usage', 'UNKNOWN_INCIDENT', `There is no incident ${id}`, 'vmedic incident list');
 }
 
 /** A stuck VM is decided by its own run, which a host's incident may have several of. */

@@ -8,10 +8,9 @@ import {
   type WorkflowExecutionDescription,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
-import { clusterOf, findHost, type Fleet } from '../domain/fleet';
-import { type HostId, hostId, incidentId, type IncidentTarget, isId, workflowIds } from '../domain/ids';
-import type { IncidentRecord, Trigger, VmRecord } from '../domain/records';
-import { fault } from '../domain/faults';
+import type { Fleet } from '../domain/fleet';
+import { incidentId, type IncidentTarget, workflowIds } from '../domain/ids';
+import type { IncidentRecord, Trigger } from '../domain/records';
 import type { InventoryPort } from '../activities/ports';
 import {
   defaultTaskQueue,
@@ -23,6 +22,7 @@ import {
 import { subject } from '../workflows/search-attributes';
 import type { Request, RunRef, StartAnswer, WorkflowType } from './answers';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
+import { knownHost, knownVm } from './known';
 import { staticDetails } from './static-details';
 
 /** What the front door reads of the inventory; it writes nothing. */
@@ -56,7 +56,7 @@ export class RecoveryClient {
 
   /** Recovers a host that failed: confirm, fence, release its locks, start its VMs elsewhere. Idempotent per incident. */
   async recoverHost(host: string, request: Request): Promise<StartAnswer> {
-    const { id, cluster } = this.knownHost(host);
+    const { id, cluster } = knownHost(this.door.fleet, host);
     return this.begin({
       type: 'recoverHost',
       target: { kind: 'host', hostId: id },
@@ -77,7 +77,7 @@ export class RecoveryClient {
 
   /** Switches a host off and proves it, whether it lives or not; nothing is started elsewhere. */
   async fenceHost(host: string, request: Request): Promise<StartAnswer> {
-    const { id, cluster } = this.knownHost(host);
+    const { id, cluster } = knownHost(this.door.fleet, host);
     return this.begin({
       type: 'fenceHost',
       target: { kind: 'host', hostId: id },
@@ -100,8 +100,8 @@ export class RecoveryClient {
 
   /** Starts one VM, by its name or UUID, wherever it may run now. */
   async restartVm(vm: string, request: Request, target?: string): Promise<StartAnswer> {
-    const record = await this.knownVm(vm);
-    const wantedHost = target === undefined ? undefined : this.knownHost(target).id;
+    const record = await knownVm(this.door.inventory, vm);
+    const wantedHost = target === undefined ? undefined : knownHost(this.door.fleet, target).id;
     return this.begin({
       type: 'restartVm',
       target: { kind: 'vm', vmId: record.vmId },
@@ -123,37 +123,6 @@ export class RecoveryClient {
         target: wantedHost,
       }),
     });
-  }
-
-  /** The VM by UUID or name; refused when there is none, or several of that name. */
-  async knownVm(vm: string): Promise<VmRecord> {
-    const all = await this.door.inventory.vms();
-    const byId = all.find((v) => v.vmId === vm);
-    if (byId !== undefined) return byId;
-    const named = all.filter((v) => v.name === vm);
-    if (named.length === 1) return named[0] as VmRecord;
-    if (named.length === 0) {
-      const { code, sentence, next } = fault('UNKNOWN_VM', { vm });
-      throw new Refusal('usage', code, sentence, next);
-    }
-    const ids = named.map((v) => `${v.vmId} (on ${v.hostId})`).join(', ');
-    throw new Refusal(
-      'usage',
-      'AMBIGUOUS_VM',
-      `${named.length} VMs are called ${vm}: ${ids}`,
-      'name it by its UUID',
-    );
-  }
-
-  knownHost(host: string): { id: HostId; cluster: FenceHostInput['clusterId'] } {
-    const known = this.door.fleet.clusters.flatMap((c) => c.hosts.map((h) => h.id));
-    const id = isId(host) ? hostId(host) : undefined;
-    const cluster = id === undefined ? undefined : clusterOf(this.door.fleet, id);
-    if (id === undefined || cluster === undefined || findHost(this.door.fleet, id) === undefined) {
-      const { code, sentence, next } = fault('UNKNOWN_HOST', { host, known: known.join(', ') });
-      throw new Refusal('usage', code, sentence, next);
-    }
-    return { id, cluster: cluster.id };
   }
 
   private async begin(wanted: Wanted): Promise<StartAnswer> {

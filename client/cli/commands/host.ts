@@ -1,0 +1,155 @@
+import { Option, type Command } from 'commander';
+import { clusterId, type HostId } from '../../../domain/ids';
+import type { Host } from '../../../domain/fleet';
+import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/records';
+import type { Request } from '../../answers';
+import { knownHost } from '../../known';
+import { addCommand, addGroup, argument, type Context, type Program, startOptions, text } from '../command';
+import { exitCodes, type ExitCode } from '../exit-codes';
+import { facts, incidentStanding, since, table } from '../show';
+import { conclude } from '../wait';
+
+export function addHostCommands(program: Command, state: Program): void {
+  const host = addGroup(program, 'host', 'hosts: how they stand, and what to do about one', [
+    'vmedic host list',
+    'vmedic host recover hv-a --reason "rack 4 has no power" --wait',
+  ]);
+  addCommand(host, state, {
+    usage: 'list',
+    summary: 'every host, how it stands and what runs there',
+    examples: ['vmedic host list', 'vmedic host list --cluster lab --json'],
+    options: [new Option('--cluster <id>', 'only this cluster')],
+    run: list,
+  });
+  addCommand(host, state, {
+    usage: 'show <host>',
+    summary: 'one host: standing, fence levels, evidence, VMs, incidents',
+    examples: ['vmedic host show hv-a'],
+    run: show,
+  });
+  addCommand(host, state, {
+    usage: 'recover <host>',
+    summary: 'fence a failed host, prove it, and start its VMs elsewhere, each exactly once',
+    examples: [
+      'vmedic host recover hv-a --wait',
+      'vmedic host recover hv-a --dry-run',
+      'vmedic host recover hv-a --reason "rack 4 has no power" --json',
+    ],
+    options: startOptions(state.io, 'optional'),
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      return conclude(context, await recoveries.recoverHost(argument(context, 0), requestOf(context)));
+    },
+  });
+  addCommand(host, state, {
+    usage: 'fence <host>',
+    summary: 'switch a host off and prove it, whether it lives or not; its VMs stay where they are',
+    examples: [
+      'vmedic host fence hv-a --reason "smoke in rack 4" --wait',
+      'vmedic host fence hv-a --reason "is the BMC right?" --dry-run',
+    ],
+    options: startOptions(state.io, 'required'),
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      return conclude(context, await recoveries.fenceHost(argument(context, 0), requestOf(context)));
+    },
+  });
+}
+
+export const requestOf = (context: Context): Request => ({
+  source: 'operator',
+  by: text(context, 'by'),
+  reason: text(context, 'reason'),
+  rehearse: context.flags['dryRun'] === true,
+});
+
+const runningOn = (vms: readonly VmRecord[], host: HostId): VmRecord[] =>
+  vms.filter((v) => v.hostId === host && v.observed.state === 'running');
+
+async function list(context: Context): Promise<ExitCode> {
+  const { fleet, inventory } = await context.session();
+  const filter =
+    context.flags['cluster'] === undefined ? {} : { clusterId: clusterId(text(context, 'cluster')) };
+  const [records, vms, open] = await Promise.all([
+    inventory.hosts(filter),
+    inventory.vms(filter),
+    inventory.incidents({ ...filter, open: true }),
+  ]);
+  const hosts = fleet.clusters
+    .filter((c) => filter.clusterId === undefined || c.id === filter.clusterId)
+    .flatMap((c) => c.hosts)
+    .map((declared) => hostLine(declared, records, vms, open));
+  const rows = hosts.map((h) => [
+    h.id,
+    h.clusterId,
+    h.standing,
+    since(h.lastSeenAt),
+    String(h.vmsRunning),
+    h.fenceLevels.length === 0 ? 'none: unprotected' : h.fenceLevels.join(', '),
+    h.incident ?? '',
+  ]);
+  const head = ['HOST', 'CLUSTER', 'STANDING', 'SEEN', 'VMS', 'FENCE LEVELS', 'INCIDENT'];
+  context.out.result({ hosts }, table(context.out, head, rows));
+  return exitCodes.done;
+}
+
+function hostLine(
+  declared: Host,
+  records: readonly HostRecord[],
+  vms: readonly VmRecord[],
+  open: readonly IncidentRecord[],
+) {
+  const record = records.find((r) => r.hostId === declared.id);
+  return {
+    id: declared.id,
+    clusterId: declared.clusterId,
+    standing: record?.standing ?? 'not seen yet',
+    lastSeenAt: record?.lastSeenAt,
+    vmsRunning: runningOn(vms, declared.id).length,
+    capacity: declared.capacity,
+    fenceLevels: declared.fenceLevels.map((l) => l.name),
+    incident: open.find((i) => i.target.kind === 'host' && i.target.hostId === declared.id)?.incidentId,
+  };
+}
+
+async function show(context: Context): Promise<ExitCode> {
+  const { fleet, inventory } = await context.session();
+  const { id, declared } = knownHost(fleet, argument(context, 0));
+  const [record, vms, incidents, evidence] = await Promise.all([
+    inventory.host(id),
+    inventory.vms({ hostId: id }),
+    inventory.incidents({ hostId: id, limit: 5 }),
+    inventory.evidenceFor(id),
+  ]);
+  const { out } = context;
+  const levels = declared.fenceLevels.map(
+    (l) => `${l.name} (${l.devices.map((d) => `${d.id}: ${d.agent}`).join(', ')})`,
+  );
+  const parts = [
+    facts(out, [
+      ['host', id],
+      ['cluster', declared.clusterId],
+      ['standing', record?.standing ?? 'not seen yet'],
+      ['last seen', since(record?.lastSeenAt)],
+      ['boot id', record?.bootId ?? 'not known'],
+      ['capacity', `${declared.capacity.memoryMiB} MiB, ${declared.capacity.vcpus} vCPU`],
+      ['fence levels', levels.join(', ') || 'none: its VMs are unprotected'],
+      [
+        'off by evidence',
+        evidence === undefined ? 'no' : `${evidence.method}, ${since(evidence.observedAt)} (${evidence.id})`,
+      ],
+    ]),
+    table(
+      out,
+      ['VM', 'STATE', 'WANTED', 'PROTECTED'],
+      vms.map((v) => [v.name, v.observed.state, v.desired, v.protected ? 'yes' : 'no']),
+    ),
+    table(
+      out,
+      ['INCIDENT', 'STANDING', 'SUMMARY'],
+      incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
+    ),
+  ];
+  out.result({ host: { ...declared, ...record }, evidence, vms, incidents }, parts.join('\n\n'));
+  return exitCodes.done;
+}

@@ -1,0 +1,103 @@
+import { Option, type Command } from 'commander';
+import { hostId } from '../../../domain/ids';
+import { knownVm } from '../../known';
+import { addCommand, addGroup, argument, type Context, type Program, startOptions, text } from '../command';
+import { exitCodes, type ExitCode } from '../exit-codes';
+import { facts, incidentStanding, since, table } from '../show';
+import { conclude } from '../wait';
+import { requestOf } from './host';
+
+export function addVmCommands(program: Command, state: Program): void {
+  const vm = addGroup(program, 'vm', 'VMs: where each runs, and starting one again', [
+    'vmedic vm list',
+    'vmedic vm restart web-1 --wait',
+  ]);
+  addCommand(vm, state, {
+    usage: 'list',
+    summary: 'every VM, where it runs and what is wanted of it',
+    examples: ['vmedic vm list', 'vmedic vm list --host hv-a --json'],
+    options: [new Option('--host <id>', 'only VMs recorded on this host')],
+    run: list,
+  });
+  addCommand(vm, state, {
+    usage: 'show <vm>',
+    summary: 'one VM, by name or UUID: state, disks, definition, incidents',
+    examples: ['vmedic vm show web-1'],
+    run: show,
+  });
+  addCommand(vm, state, {
+    usage: 'restart <vm>',
+    summary: 'start a VM that does not run, on a host where it may; refused while it may run anywhere',
+    examples: [
+      'vmedic vm restart web-1 --wait',
+      'vmedic vm restart web-1 --target hv-b --reason "hv-a is being repaired"',
+      'vmedic vm restart web-1 --dry-run',
+    ],
+    options: [...startOptions(state.io, 'optional'), new Option('--target <host>', 'only on this host')],
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      const target = context.flags['target'] === undefined ? undefined : text(context, 'target');
+      return conclude(context, await recoveries.restartVm(argument(context, 0), requestOf(context), target));
+    },
+  });
+}
+
+async function list(context: Context): Promise<ExitCode> {
+  const { inventory } = await context.session();
+  const filter = context.flags['host'] === undefined ? {} : { hostId: hostId(text(context, 'host')) };
+  const vms = [...(await inventory.vms(filter))].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rows = vms.map((v) => [
+    v.name,
+    v.hostId,
+    v.observed.state,
+    v.desired,
+    v.protected ? String(v.priority) : 'unprotected',
+    `${v.shape.memoryMiB} MiB`,
+    v.vmId,
+  ]);
+  context.out.result(
+    { vms },
+    table(context.out, ['VM', 'HOST', 'STATE', 'WANTED', 'PRIORITY', 'MEMORY', 'UUID'], rows),
+  );
+  return exitCodes.done;
+}
+
+async function show(context: Context): Promise<ExitCode> {
+  const { inventory } = await context.session();
+  const vm = await knownVm(inventory, argument(context, 0));
+  const [definition, sightings, incidents] = await Promise.all([
+    inventory.definition(vm.vmId),
+    inventory.sightings([vm.vmId]),
+    inventory.incidents({ vmId: vm.vmId, limit: 5 }),
+  ]);
+  const { out } = context;
+  const disks = vm.shape.disks.map(
+    (d) =>
+      `${d.device} ${d.path} (${d.format}${d.poolId === undefined ? ', in no declared pool' : `, pool ${d.poolId}`})`,
+  );
+  const parts = [
+    facts(out, [
+      ['vm', `${vm.name} (${vm.vmId})`],
+      ['host', vm.hostId],
+      ['state', `${vm.observed.state} (${vm.observed.reason}), seen ${since(vm.observed.at)}`],
+      ['wanted', vm.desired],
+      ['protected', vm.protected ? `yes, priority ${vm.priority}` : 'no'],
+      ['size', `${vm.shape.memoryMiB} MiB, ${vm.shape.vcpus} vCPU`],
+      ['disks', disks.join(', ') || 'none'],
+      [
+        'definition',
+        definition === undefined
+          ? 'not stored: it could not be made anywhere else'
+          : `version ${definition.version}, read from ${definition.readFrom} ${since(definition.readAt)}`,
+      ],
+      ['defined on', sightings.map((s) => s.hostId).join(', ') || 'nowhere that was seen'],
+    ]),
+    table(
+      out,
+      ['INCIDENT', 'STANDING', 'SUMMARY'],
+      incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
+    ),
+  ];
+  out.result({ vm, definition, sightings, incidents }, parts.join('\n\n'));
+  return exitCodes.done;
+}

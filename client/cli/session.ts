@@ -1,0 +1,90 @@
+/** One command's view of an installation. Nothing is connected before it is asked for. */
+import type { InventoryPort } from '../../activities/ports';
+import type { Fleet } from '../../domain/fleet';
+import { Refusal } from '../errors';
+import { RecoveryClient } from '../recovery-client';
+import { connectTemporal, type TemporalSession } from '../temporal';
+import type { Io } from './io';
+
+/** What commands read. They write nothing: acts go through Temporal. */
+export type Inventory = Pick<
+  InventoryPort,
+  | 'host'
+  | 'hosts'
+  | 'vm'
+  | 'vms'
+  | 'incident'
+  | 'incidents'
+  | 'timeline'
+  | 'alerts'
+  | 'evidenceFor'
+  | 'definition'
+  | 'sightings'
+>;
+
+export interface Session {
+  readonly configPath: string;
+  readonly fleet: Fleet;
+  readonly inventory: Inventory;
+  temporal(): Promise<TemporalSession>;
+  recoveries(): Promise<RecoveryClient>;
+  close(): Promise<void>;
+}
+
+export type OpenSession = (config: string | undefined, io: Io) => Promise<Session>;
+
+const noConfig = (): Refusal =>
+  new Refusal(
+    'usage',
+    'NO_CONFIG',
+    'There is no config: none is named by --config or VMEDIC_CONFIG, there is no ./vmedic.yaml, and no lab runs',
+    'name one by --config FILE, or try a lab on this machine: vmedic lab up',
+  );
+
+export const openSession: OpenSession = async (config, io) => {
+  const access = await import('../../workers/access');
+  const path = await configPath(config, io);
+  const installation = await access.openInstallation(path, io.env);
+  const url = access.inventoryUrl(installation, io.env);
+  if (url === undefined) throw notRunning(path);
+  const inventory = access.openReader(url);
+  let connected: Promise<TemporalSession> | undefined;
+  const temporal = (): Promise<TemporalSession> => {
+    const settings = access.temporalSettings(installation, io.env);
+    if (settings === undefined) throw notRunning(path);
+    connected ??= connectTemporal(settings);
+    return connected;
+  };
+  return {
+    configPath: installation.configPath,
+    fleet: installation.fleet,
+    inventory,
+    temporal,
+    async recoveries() {
+      const { client, settings } = await temporal();
+      return new RecoveryClient({ client, inventory, fleet: installation.fleet, address: settings.address });
+    },
+    async close() {
+      // A connection that was never made needs no closing; why it failed was told already.
+      const session = await connected?.catch(() => undefined);
+      await Promise.all([session?.close(), inventory.close()]);
+    },
+  };
+};
+
+/** Where the config is; refused when there is none. */
+export async function configPath(flag: string | undefined, io: Io): Promise<string> {
+  const { findConfig } = await import('../../workers/access');
+  const { defaultLabFolder } = await import('../../lab/folder');
+  const path = findConfig(flag, io.env, io.cwd, defaultLabFolder(io.env));
+  if (path === undefined) throw noConfig();
+  return path;
+}
+
+const notRunning = (configPath: string): Refusal =>
+  new Refusal(
+    'unreachable',
+    'NOT_RUNNING',
+    `No VMedic runs for ${configPath}, and it names no Temporal server and inventory of its own`,
+    `vmedic up --config ${configPath}`,
+  );

@@ -1,0 +1,48 @@
+/** Names as people type them, and what they stand for; an unknown one is refused with those that are known. */
+import type { InventoryPort } from '../activities/ports';
+import { fault } from '../domain/faults';
+import { clusterOf, type Fleet, type Host, findHost } from '../domain/fleet';
+import { type ClusterId, hostId, type HostId, type IncidentId, isId } from '../domain/ids';
+import type { IncidentRecord, VmRecord } from '../domain/records';
+import { Refusal } from './errors';
+
+export function knownHost(fleet: Fleet, host: string): { id: HostId; cluster: ClusterId; declared: Host } {
+  const id = isId(host) ? hostId(host) : undefined;
+  const declared = id === undefined ? undefined : findHost(fleet, id);
+  const cluster = id === undefined ? undefined : clusterOf(fleet, id);
+  if (id !== undefined && declared !== undefined && cluster !== undefined)
+    return { id, declared, cluster: cluster.id };
+  const known = fleet.clusters.flatMap((c) => c.hosts.map((h) => h.id)).join(', ');
+  const { code, sentence, next } = fault('UNKNOWN_HOST', { host, known });
+  throw new Refusal('usage', code, sentence, next);
+}
+
+/** By UUID or by name; refused when there is none, or several of that name. */
+export async function knownVm(inventory: Pick<InventoryPort, 'vms'>, vm: string): Promise<VmRecord> {
+  const all = await inventory.vms();
+  const byId = all.find((v) => v.vmId === vm);
+  if (byId !== undefined) return byId;
+  const named = all.filter((v) => v.name === vm);
+  const only = named[0];
+  if (only !== undefined && named.length === 1) return only;
+  if (only === undefined) {
+    const { code, sentence, next } = fault('UNKNOWN_VM', { vm });
+    throw new Refusal('usage', code, sentence, next);
+  }
+  const ids = named.map((v) => `${v.vmId} (on ${v.hostId})`).join(', ');
+  throw new Refusal(
+    'usage',
+    'AMBIGUOUS_VM',
+    `${named.length} VMs are called ${vm}: ${ids}`,
+    'name it by its UUID',
+  );
+}
+
+export async function knownIncident(
+  inventory: Pick<InventoryPort, 'incident'>,
+  id: string,
+): Promise<IncidentRecord> {
+  const record = await inventory.incident(id as IncidentId);
+  if (record !== undefined) return record;
+  throw new Refusal('usage', 'UNKNOWN_INCIDENT', `There is no incident ${id}`, 'vmedic incident list');
+}
