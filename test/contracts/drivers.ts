@@ -8,6 +8,8 @@ export interface ContractDriver {
   readonly port: ContractPort;
   readonly driver: string;
   readonly lacks: Readonly<Partial<Record<Need, string>>>;
+  /** The words in a test file that run the suite there, where they are not `runContract('port', 'driver'`. */
+  readonly runBy?: string;
 }
 
 const everything = {} as const;
@@ -28,4 +30,11 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'volumes', driver: 'directory', lacks: directoryLacks },
+  {
+    port: 'inventory',
+    driver: 'postgres (embedded)',
+    lacks: everything,
+    runBy: 'inventory on the embedded PostgreSQL',
+  },
+  { port: 'inventory', driver: 'postgres (Debian)', lacks: everything, runBy: 'inventory on Debian' },
 ];
