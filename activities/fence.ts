@@ -25,6 +25,11 @@ export type LevelResult =
   | { readonly kind: 'failed'; readonly faults: readonly Fault[]; readonly offSent: boolean }
   | { readonly kind: 'alive-again'; readonly bootId: string | undefined; readonly why: string };
 
+/** A person's word is taken unless the host itself says otherwise at that moment. */
+export type AttestResult =
+  | { readonly kind: 'taken'; readonly evidence: FenceEvidence }
+  | { readonly kind: 'contradicted'; readonly fault: Fault };
+
 export interface LevelInput {
   readonly hostId: HostId;
   readonly incidentId: IncidentId;
@@ -76,7 +81,13 @@ export const fenceActivities = (env: Environment) => ({
     incidentId: IncidentId;
     by: string;
     reason: string;
-  }): Promise<FenceEvidence> {
+  }): Promise<AttestResult> {
+    const contradiction = await answersAfterOff(env, declaredHost(env, input.hostId));
+    if (contradiction !== undefined) {
+      const said = `${input.by} attests that ${input.hostId} is off, and it answers: not taken`;
+      await tell(env, input.incidentId, `attest-refused-${Date.now()}`, 'attestation', said, { ...input });
+      return { kind: 'contradicted', fault: contradiction };
+    }
     const at = nowIso();
     const facts = {
       id: evidenceId(input.incidentId, Date.now()),
@@ -88,7 +99,7 @@ export const fenceActivities = (env: Environment) => ({
       throw new DriverFault('PERMIT_REFUSED', { host: input.hostId, detail: evidence.refused.join('; ') });
     const sentence = `${input.by} attests that ${input.hostId} is off: ${input.reason}`;
     await keepEvidence(env, evidence, 'attestation', sentence);
-    return evidence;
+    return { kind: 'taken', evidence };
   },
 
   /** A person says that the password is right now: devices are asked again. */

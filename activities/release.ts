@@ -44,13 +44,28 @@ export const releaseActivities = (env: Environment) => ({
     }
     return faults.length > 0 ? { kind: 'blocked', faults } : { kind: 'free', sentences };
   },
+
+  /** What a release would do now, pool by pool, as sentences. Reads only. */
+  async rehearseRelease(input: { hostId: HostId; vmIds: readonly VmId[] }): Promise<string[]> {
+    const would: string[] = [];
+    for (const [pool, paths] of await imagesByPool(env, input.vmIds)) {
+      try {
+        would.push(await releasePool(env, pool, paths, { ...input, mode: 'rehearse' }));
+      } catch (error) {
+        const known = faultOf(error);
+        if (known === undefined || known.class === 'transient') throw error;
+        would.push(`would wait for a person: ${known.sentence}`);
+      }
+    }
+    return would;
+  },
 });
 
 async function releasePool(
   env: Environment,
   pool: PoolId,
   paths: readonly string[],
-  input: { hostId: HostId; evidence: FenceEvidence; mode: 'act' | 'rehearse' },
+  input: { hostId: HostId } & ({ evidence: FenceEvidence; mode: 'act' } | { mode: 'rehearse' }),
 ): Promise<string> {
   const declared = findPool(env.fleet, pool);
   if (declared === undefined || !env.storageLocks.strategies.includes(declared.lockStrategy))

@@ -124,7 +124,7 @@ export const restartVmActivities = (env: Environment) => ({
       input.incidentId,
       `start-${vm.vmId}-${input.target}`,
       'act',
-      `${vm.name}: start on ${input.target}`,
+      startSentence(vm, input.target),
       {
         permit: permit.permit,
       },

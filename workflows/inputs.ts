@@ -21,7 +21,12 @@ export interface RecoverHostInput {
     readonly evidence: FenceEvidence | undefined;
     readonly done: readonly VmResult[];
     readonly left: readonly PlannedVm[];
+    readonly held: boolean;
+    /** Of a host that came back by itself: accepted once its VMs are back on it. */
+    readonly bootId: string | undefined;
   };
+  /** VMs restarted before the run continues as new; `limits.vmsPerRunMax` when left out. */
+  readonly vmsPerRun?: number;
 }
 
 export interface RecoverHostResult {

@@ -3,10 +3,12 @@
  * The workflow ID `host:<hostId>` is the lock: every further trigger is attached to the run that holds it.
  */
 import {
+  allHandlersFinished,
   CancellationScope,
   ChildWorkflowCancellationType,
   condition,
   continueAsNew,
+  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   startChild,
@@ -28,6 +30,7 @@ import type {
   RecoverHostResult,
   ReleaseLocksResult,
 } from './inputs';
+import { fenceOrderSignal } from './messages';
 import { listen, move, type Run, show, waitFor } from './recover-host-run';
 import { rehearse } from './rehearse-host';
 import type { releaseLocks } from './release-locks';
@@ -55,10 +58,10 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     input,
     state,
     brief: noBrief,
-    held: false,
+    held: input.carried?.held ?? false,
     said: {},
     goOn: false,
-    bootId: undefined,
+    bootId: input.carried?.bootId,
     done: [...(input.carried?.done ?? [])],
     stuck: new Map(),
   };
@@ -204,7 +207,7 @@ async function fence(run: Run): Promise<void> {
     result = await child.result();
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    result = (await otherRun.awaitRun({ workflowId })) as FenceHostResult;
+    result = await joinFence(run, workflowId);
   }
   if (result.kind === 'fenced') move(run, { event: 'off-proven', evidence: result.evidence });
   else if (result.kind === 'aborted') move(run, { event: 'aborted', by: result.by, why: result.why });
@@ -212,6 +215,18 @@ async function fence(run: Run): Promise<void> {
     run.bootId = result.bootId;
     move(run, { event: 'alive-again', boot: result.boot, why: `${hostId} is alive again: ${result.why}` });
   } else throw new Error('a fence that was only rehearsed proves nothing');
+}
+
+/** Somebody ordered this fence on its own: it becomes this incident's, tells it how it goes and leaves the closing to it. */
+async function joinFence(run: Run, workflowId: string): Promise<FenceHostResult> {
+  const join = { order: 'join', by: workflowInfo().workflowId, reason: run.input.incidentId } as const;
+  try {
+    await getExternalWorkflowHandle(workflowId).signal(fenceOrderSignal, join);
+  } catch (error) {
+    // Over already: its result is read all the same.
+    if (isCancellation(error)) throw error;
+  }
+  return (await otherRun.awaitRun({ workflowId })) as FenceHostResult;
 }
 
 async function release(run: Run): Promise<void> {
@@ -252,9 +267,9 @@ async function restart(run: Run, vms: readonly PlannedVm[]): Promise<void> {
     stuck: run.stuck,
     moved: (vm) => move(run, { event: 'vm-moved-on', vm }),
   };
-  const page = vms.slice(0, limits.vmsPerRunMax);
-  run.done.push(...(await restartAll(fan, page)));
-  const left = vms.slice(limits.vmsPerRunMax);
+  const perRun = run.input.vmsPerRun ?? limits.vmsPerRunMax;
+  run.done.push(...(await restartAll(fan, vms.slice(0, perRun))));
+  const left = vms.slice(perRun);
   if (left.length > 0) await nextPage(run, evidence, left);
   move(run, { event: 'all-settled', vms: run.done as readonly VmResult[] });
 }
@@ -264,7 +279,13 @@ async function nextPage(
   evidence: FenceEvidence | undefined,
   left: readonly PlannedVm[],
 ): Promise<never> {
-  return continueAsNew<typeof recoverHost>({ ...run.input, carried: { evidence, done: run.done, left } });
+  // An update that is still being answered would fail for its caller.
+  await condition(allHandlersFinished);
+  const { done, held, bootId } = run;
+  return continueAsNew<typeof recoverHost>({
+    ...run.input,
+    carried: { evidence, done, left, held, bootId },
+  });
 }
 
 async function report(run: Run): Promise<RecoverHostResult> {

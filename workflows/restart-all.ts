@@ -1,5 +1,6 @@
 /** The fan-out of an incident: one `restartVm` per VM, in priority waves, in a bounded window, bounded per target host. */
 import {
+  CancellationScope,
   ChildWorkflowCancellationType,
   condition,
   getExternalWorkflowHandle,
@@ -73,22 +74,27 @@ async function restartOne(fan: FanOut, vm: PlannedVm): Promise<RestartVmResult> 
   return result;
 }
 
+/** Rounds of "its ID was taken, and what held it ended without bringing it back". */
+const joinsMax = 3;
+
 async function runOf(fan: FanOut, vm: PlannedVm, workflowId: string): Promise<RestartVmResult> {
+  for (let round = 1; ; round += 1) {
+    const own = await startOwn(fan, vm, workflowId);
+    if (own !== undefined) return own;
+    const joined = await joinOther(fan, vm, workflowId);
+    // It went back or was gone before it heard of this failure: now that the ID is free, with the proof in hand it may come back.
+    const ended = joined === undefined || joined.phase === 'blocked' || joined.phase === 'no-capacity';
+    if (!ended || round >= joinsMax) return joined ?? lost(vm, 'its ID is taken by other work');
+  }
+}
+
+/** Undefined when other work holds the VM's ID. */
+async function startOwn(
+  fan: FanOut,
+  vm: PlannedVm,
+  workflowId: string,
+): Promise<RestartVmResult | undefined> {
   const { input } = fan;
-  const failed = fan.evidence === undefined ? undefined : { hostId: input.hostId, evidence: fan.evidence };
-  const order: RestartVmInput = {
-    vmId: vm.vmId,
-    name: vm.name,
-    clusterId: input.clusterId,
-    incidentId: input.incidentId,
-    mode: input.mode,
-    cause: fan.evidence === undefined ? 'host-returned' : 'host-failed',
-    trigger: input.trigger,
-    incidentBeganAt: fan.incidentBeganAt,
-    epoch: 0,
-    failed,
-    target: vm.target,
-  };
   const memo: RunMemo = {
     incidentId: input.incidentId,
     requestedBy: input.trigger.by,
@@ -97,7 +103,7 @@ async function runOf(fan: FanOut, vm: PlannedVm, workflowId: string): Promise<Re
   try {
     const child = await startChild<typeof restartVm>('restartVm', {
       workflowId,
-      args: [order],
+      args: [orderFor(fan, vm)],
       parentClosePolicy: ParentClosePolicy.ABANDON,
       cancellationType: ChildWorkflowCancellationType.ABANDON,
       staticSummary: `${vm.name}: start again${vm.target === undefined ? '' : ` on ${vm.target}`}`,
@@ -107,10 +113,42 @@ async function runOf(fan: FanOut, vm: PlannedVm, workflowId: string): Promise<Re
     return await settled(fan, vm, () => child.result());
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    const news = { hostId: input.hostId, incidentId: input.incidentId, evidence: fan.evidence };
-    await getExternalWorkflowHandle(workflowId).signal(hostFailedSignal, news);
-    return settled(fan, vm, () => otherRun.awaitRun({ workflowId }) as Promise<RestartVmResult>);
+    return undefined;
   }
+}
+
+/** Tells the holder of the ID that the host has failed, and waits for its end; undefined when it ended before it could be told. */
+async function joinOther(
+  fan: FanOut,
+  vm: PlannedVm,
+  workflowId: string,
+): Promise<RestartVmResult | undefined> {
+  const { hostId, incidentId } = fan.input;
+  try {
+    const news = { hostId, incidentId, evidence: fan.evidence };
+    await getExternalWorkflowHandle(workflowId).signal(hostFailedSignal, news);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return undefined;
+  }
+  return settled(fan, vm, () => otherRun.awaitRun({ workflowId }) as Promise<RestartVmResult>);
+}
+
+function orderFor(fan: FanOut, vm: PlannedVm): RestartVmInput {
+  const { input, evidence } = fan;
+  return {
+    vmId: vm.vmId,
+    name: vm.name,
+    clusterId: input.clusterId,
+    incidentId: input.incidentId,
+    mode: input.mode,
+    cause: evidence === undefined ? 'host-returned' : 'host-failed',
+    trigger: input.trigger,
+    incidentBeganAt: fan.incidentBeganAt,
+    epoch: 0,
+    failed: evidence === undefined ? undefined : { hostId: input.hostId, evidence },
+    target: vm.target,
+  };
 }
 
 /** The run's result; or what it said when it began to wait for a person. */
@@ -127,7 +165,8 @@ async function settled(
     const answer = (await Promise.race([result(), isStuck()])) as RestartVmResult | undefined;
     return answer ?? lost(vm, 'it left no result');
   } catch (error) {
-    if (isCancellation(error)) throw error;
+    // A VM's own run may be cancelled by itself; only this incident's cancellation ends the incident.
+    if (isCancellation(error) && CancellationScope.current().consideredCancelled) throw error;
     const ending = vmResultOf(error);
     return ending === undefined ? lost(vm, String(error)) : { ...ending, would: [] };
   }

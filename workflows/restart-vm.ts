@@ -17,7 +17,7 @@ import {
 import type { Prepared, StartBasis } from '../activities/restart-vm';
 import type { FenceEvidence } from '../domain/evidence';
 import { type Fault, fault } from '../domain/faults';
-import type { HostId } from '../domain/ids';
+import { type HostId, workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { VmPhase, VmResult } from '../domain/recovery-state';
 import { look, prepare, settle, start, wayBack } from './activity-options';
@@ -50,6 +50,8 @@ interface Run {
   held: boolean;
   waiting: boolean;
   aborted: messages.Said | undefined;
+  /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
+  incidentRun: string | undefined;
   resolution: messages.StuckResolution | undefined;
   readonly evidence: FenceEvidence[];
   readonly beganAt: string;
@@ -66,6 +68,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     held: false,
     waiting: false,
     aborted: undefined,
+    incidentRun: workflowInfo().parent?.workflowId,
     resolution: undefined,
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
     beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
@@ -87,8 +90,10 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
 function listen(run: Run): void {
   const { input } = run;
   setHandler(messages.vmStatusQuery, () => statusOf(run));
-  setHandler(messages.hostFailedSignal, (news) => {
+  setHandler(messages.hostFailedSignal, async (news) => {
     if (news.evidence !== undefined) run.evidence.push(news.evidence);
+    run.incidentRun = workflowIds.host(news.hostId);
+    if (run.waiting && run.fault !== undefined) await tellIncident(run, run.fault);
   });
   setHandler(
     messages.abortUpdate,
@@ -123,14 +128,22 @@ function listen(run: Run): void {
       },
     },
   );
-  setHandler(messages.holdUpdate, () => {
-    run.held = true;
-    return 'held before the next act';
-  });
-  setHandler(messages.resumeUpdate, () => {
-    run.held = false;
-    return 'goes on';
-  });
+  setHandler(
+    messages.holdUpdate,
+    () => {
+      run.held = true;
+      return 'held before the next act';
+    },
+    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+  );
+  setHandler(
+    messages.resumeUpdate,
+    () => {
+      run.held = false;
+      return 'goes on';
+    },
+    { description: 'Go on', validator: messages.mustSayWhy },
+  );
 }
 
 /** Attempts, one after another, until the VM is up, is known not to come back now, or a person gives up. */
@@ -148,8 +161,11 @@ async function untilEnded(run: Run): Promise<Attempt> {
     } else if (attempt.kind === 'next-target') {
       return { kind: 'over', phase: 'blocked', fault: attempt.fault };
     } else if (attempt.kind === 'stuck') {
-      const resolution = await waitForPerson(run, attempt.fault, () => false);
+      const proofs = run.evidence.length;
+      const moreIsKnown = (): boolean => run.evidence.length > proofs;
+      const resolution = await waitForPerson(run, attempt.fault, moreIsKnown);
       if (resolution === 'give-up') return { kind: 'given-up', fault: attempt.fault };
+      if (resolution === 'aborted') return stopped(run, run.aborted as messages.Said);
       avoid.length = 0;
       run.target = undefined;
     } else {
@@ -211,14 +227,15 @@ class GivenUp extends Error {
 
 function afterWayBack(run: Run, cause: unknown): Attempt {
   if (cause instanceof Ended) return cause.attempt;
-  if (isCancellation(cause) && run.aborted !== undefined) {
-    const { by, reason: detail } = run.aborted;
-    const facts = { by, detail, what: run.input.name, vm: run.input.vmId };
-    return { kind: 'over', phase: 'blocked', fault: fault('ABORTED', facts) };
-  }
+  if (isCancellation(cause) && run.aborted !== undefined) return stopped(run, run.aborted);
   const known = faultOf(cause);
   if (known === undefined) throw cause;
   return { kind: 'over', phase: 'blocked', fault: known };
+}
+
+function stopped(run: Run, { by, reason: detail }: messages.Said): Attempt {
+  const facts = { by, detail, what: run.input.name, vm: run.input.vmId };
+  return { kind: 'over', phase: 'blocked', fault: fault('ABORTED', facts) };
 }
 
 const basisOf = (run: Run): StartBasis => ({
@@ -235,6 +252,9 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
     const prepared = await prepare.prepareStart({ ...basisOf(run), target: run.target, avoid });
     run.target = prepared.target;
     if (prepared.kind === 'no-capacity' || prepared.kind === 'blocked') {
+      // A proof that no longer holds is a person's matter: without it nobody knows whether the VM still runs there.
+      if (prepared.fault.code === 'EVIDENCE_CONTRADICTED')
+        throw new Ended({ kind: 'stuck', fault: prepared.fault });
       // A host that was picked for us and has filled up meanwhile is not the end: let placement choose again.
       const pickedForUs =
         prepared.kind === 'no-capacity' && run.input.target !== undefined && avoid.length === 0;
@@ -298,7 +318,7 @@ async function waitForPerson(
   why: Fault,
   newFacts: () => boolean,
   seenAgain: () => Promise<boolean> = () => Promise.resolve(false),
-): Promise<messages.StuckResolution | 'seen-again'> {
+): Promise<StuckEnd> {
   const { vmId, incidentId, name } = run.input;
   run.resolution = undefined;
   run.waiting = true;
@@ -326,8 +346,9 @@ async function waitForPerson(
     again === undefined;
     wait = Math.min(wait * 2, lookAgainMs.max)
   ) {
-    const decided = await condition(() => run.resolution !== undefined || newFacts(), wait);
-    if (decided) again = run.resolution ?? 'seen-again';
+    const abortable = (): boolean => run.aborted !== undefined && !run.pastPivot;
+    const decided = await condition(() => run.resolution !== undefined || newFacts() || abortable(), wait);
+    if (decided) again = run.resolution ?? (abortable() ? 'aborted' : 'seen-again');
     else if (await seenAgain()) again = 'seen-again';
   }
   run.waiting = false;
@@ -342,11 +363,10 @@ async function waitForPerson(
   });
   return again;
 }
-type StuckEnd = messages.StuckResolution | 'seen-again';
+type StuckEnd = messages.StuckResolution | 'seen-again' | 'aborted';
 
 async function tellIncident(run: Run, why: Fault): Promise<void> {
-  const parent = workflowInfo().parent;
-  if (parent === undefined) return;
+  if (run.incidentRun === undefined) return;
   const { vmId, name } = run.input;
   const result: VmResult = {
     vmId,
@@ -357,7 +377,7 @@ async function tellIncident(run: Run, why: Fault): Promise<void> {
     finishedAt: new Date().toISOString(),
   };
   try {
-    await getExternalWorkflowHandle(parent.workflowId).signal(messages.vmStuckSignal, result);
+    await getExternalWorkflowHandle(run.incidentRun).signal(messages.vmStuckSignal, result);
   } catch (error) {
     // The incident may have ended long ago; the alert and this run stay.
     if (isCancellation(error)) throw error;
