@@ -5,6 +5,8 @@ import type { VmDisk, VmShape } from '../../domain/records';
 /** Where a VM's signs of life stood before it was started, so that old console output is never taken for new. */
 export interface HealthMark {
   readonly consoleBytes: number;
+  /** A sum of the bytes before the mark: a console file that was begun anew is noticed by it. */
+  readonly consoleTail?: string;
 }
 
 export type DiskSight =

@@ -1,0 +1,5 @@
+export {
+  createDirectoryStorage,
+  type DirectoryStorage,
+  type DirectoryStorageOptions,
+} from './directory-storage';

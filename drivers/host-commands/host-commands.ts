@@ -1,0 +1,215 @@
+/**
+ * The host-commands port: ssh, or entry into a namespace. A host that does not answer is a sign, not an error; a failure on our own side
+ * is an error, not a sign.
+ */
+import { connect } from 'node:net';
+import type { HealthMark, HostCommandsPort } from '../../activities/ports';
+import { DriverFault } from '../../domain/faults';
+import type { HostId, VmId } from '../../domain/ids';
+import { InvariantViolation } from '../../domain/invariant';
+import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
+import { Lane } from '../child-processes/lane';
+import { lookFrom, lookScript as consoleScript, markFrom, markScript } from './console';
+import { lookScript as diskScript, pathsToLookAt, sightsFrom } from './disk-sight';
+import { type HostAnswer, HostDoors, type HostTransport } from './transport';
+
+export interface HostCommandsOptions {
+  readonly hosts: readonly {
+    readonly id: HostId;
+    readonly transport: HostTransport;
+    /** Prints the id of the present boot. */
+    readonly bootIdCommand?: readonly string[];
+  }[];
+  /** Asked for `guest-agent` health checks; the hypervisor driver has it. */
+  readonly pingGuestAgent?: (host: HostId, vm: VmId, signal: AbortSignal) => Promise<boolean>;
+  /** Shared with other drivers when given, and then left open by `close`. */
+  readonly gateway?: ChildGateway;
+  readonly deadlines?: Partial<CommandDeadlines>;
+  /** The ssh program. */
+  readonly ssh?: string;
+}
+
+export interface CommandDeadlines {
+  /** Boot id and console. Above ssh's own 3 s for connecting, so that its words are not lost. */
+  readonly shortMs: number;
+  /** Disks: a cold NFS mount answers its first read late. */
+  readonly disksMs: number;
+}
+
+export const commandDeadlines: CommandDeadlines = { shortMs: 4_000, disksMs: 6_000 };
+
+export interface HostCommands extends HostCommandsPort {
+  close(): Promise<void>;
+}
+
+export function createHostCommands(options: HostCommandsOptions): HostCommands {
+  return new Commands(options);
+}
+
+/** The kernel's own: new at every boot, never repeated. */
+const kernelBootId = ['cat', '/proc/sys/kernel/random/boot_id'];
+const bootIdPattern = /^[0-9A-Za-z][0-9A-Za-z-]{7,63}$/;
+const lane = { atOnce: 4, queueMax: 32, waitMsMax: 20_000 };
+const tcpConnectMs = 2_000;
+
+interface Entry {
+  readonly transport: HostTransport;
+  readonly bootIdCommand: readonly string[];
+  readonly lane: Lane;
+}
+
+class Commands implements HostCommands {
+  private readonly gateway: ChildGateway;
+  private readonly doors: HostDoors;
+  private readonly deadlines: CommandDeadlines;
+  private readonly hosts: ReadonlyMap<HostId, Entry>;
+
+  constructor(private readonly options: HostCommandsOptions) {
+    this.gateway = options.gateway ?? openChildGateway();
+    this.doors = new HostDoors(this.gateway, options.ssh ?? 'ssh');
+    this.deadlines = { ...commandDeadlines, ...options.deadlines };
+    this.hosts = new Map(
+      options.hosts.map((h) => [
+        h.id,
+        {
+          transport: h.transport,
+          bootIdCommand: h.bootIdCommand ?? kernelBootId,
+          lane: new Lane(h.id, lane),
+        },
+      ]),
+    );
+  }
+
+  bootId: HostCommandsPort['bootId'] = async (host, signal) => {
+    const answer = await this.run(host, this.entry(host).bootIdCommand, this.deadlines.shortMs, signal);
+    if (answer.kind === 'silent' || answer.kind === 'refused')
+      return { says: answer.kind, detail: answer.detail };
+    const bootId = this.output(host, answer, signal).trim();
+    if (!bootIdPattern.test(bootId))
+      throw new DriverFault('HOST_COMMAND_FAILED', {
+        host,
+        detail: `it gave "${bootId.slice(0, 80)}" for a boot id`,
+      });
+    return { says: 'answers', bootId };
+  };
+
+  inspectDisks: HostCommandsPort['inspectDisks'] = async (host, disks, signal) => {
+    const paths = pathsToLookAt(disks);
+    if (paths.length === 0) return sightsFrom(disks, paths, '', 0);
+    const answer = await this.script(host, diskScript, paths, this.deadlines.disksMs, signal);
+    // Cut off at the deadline: what was printed until then is true, and what is missing hung. Nothing at all is a silent host.
+    const printed =
+      answer.kind === 'silent' && answer.partial !== '' ? answer.partial : this.output(host, answer, signal);
+    return sightsFrom(disks, paths, printed, this.deadlines.disksMs);
+  };
+
+  markHealth: HostCommandsPort['markHealth'] = async (host, shape, signal) => {
+    if (shape.consolePath === undefined) return { consoleBytes: 0 };
+    const answer = await this.script(host, markScript, [shape.consolePath], this.deadlines.shortMs, signal);
+    const mark = markFrom(this.output(host, answer, signal));
+    if (mark !== undefined) return mark;
+    throw new DriverFault('HOST_COMMAND_FAILED', {
+      host,
+      detail: `the size of ${shape.consolePath} was not understood`,
+    });
+  };
+
+  isHealthy: HostCommandsPort['isHealthy'] = async (host, vm, check, mark, signal) => {
+    switch (check.kind) {
+      case 'console':
+        return (
+          vm.shape.consolePath !== undefined &&
+          this.printed(host, vm.shape.consolePath, check.pattern, mark, signal)
+        );
+      case 'tcp':
+        return accepts(check.address, check.port, signal);
+      case 'guest-agent':
+        return this.options.pingGuestAgent?.(host, vm.vmId, signal) ?? false;
+      case 'running':
+        throw new InvariantViolation(
+          'a "running" check is answered by the hypervisor, not by a host command',
+        );
+    }
+  };
+
+  async close(): Promise<void> {
+    if (this.options.gateway === undefined) await this.gateway.close();
+    this.doors.close();
+  }
+
+  private async printed(
+    host: HostId,
+    path: string,
+    pattern: string,
+    mark: HealthMark,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const answer = await this.script(
+      host,
+      consoleScript,
+      [path, String(mark.consoleBytes)],
+      this.deadlines.shortMs,
+      signal,
+    );
+    const look = lookFrom(this.output(host, answer, signal), mark);
+    if (look === undefined)
+      throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: `${path} was not understood` });
+    if (look.kind === 'begun-anew') return this.printed(host, path, pattern, { consoleBytes: 0 }, signal);
+    return new RegExp(pattern, 'm').test(look.text);
+  }
+
+  private entry(host: HostId): Entry {
+    const found = this.hosts.get(host);
+    if (found === undefined)
+      throw new DriverFault('UNKNOWN_HOST', { host, known: [...this.hosts.keys()].join(', ') });
+    return found;
+  }
+
+  private run(
+    host: HostId,
+    argv: readonly string[],
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<HostAnswer> {
+    const entry = this.entry(host);
+    return entry.lane.run(() => this.doors.run(entry.transport, argv, deadlineMs, signal), signal);
+  }
+
+  private script(
+    host: HostId,
+    script: string,
+    args: readonly string[],
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<HostAnswer> {
+    return this.run(host, ['sh', '-c', script, 'sh', ...args], deadlineMs, signal);
+  }
+
+  /** What a command printed that ran to a good end; everything else is a fault. */
+  private output(host: HostId, answer: HostAnswer, signal: AbortSignal): string {
+    if (answer.kind === 'ran' && answer.code === 0) return answer.stdout;
+    signal.throwIfAborted();
+    const detail =
+      answer.kind === 'ran'
+        ? `exit code ${answer.code}: ${answer.stderr.trim().slice(0, 300)}`
+        : `${answer.kind}: ${answer.detail}`;
+    throw new DriverFault('HOST_COMMAND_FAILED', { host, detail });
+  }
+}
+
+/** From the worker, as a client of the guest would: what the host thinks of it does not matter. */
+function accepts(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const done = (accepted: boolean): void => {
+      socket.destroy();
+      signal.removeEventListener('abort', giveUp);
+      resolve(accepted);
+    };
+    const giveUp = (): void => done(false);
+    signal.addEventListener('abort', giveUp, { once: true });
+    socket.setTimeout(tcpConnectMs, () => done(false));
+    socket.once('connect', () => done(true));
+    socket.once('error', () => done(false));
+  });
+}

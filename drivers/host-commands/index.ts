@@ -1,0 +1,8 @@
+export {
+  type CommandDeadlines,
+  commandDeadlines,
+  createHostCommands,
+  type HostCommands,
+  type HostCommandsOptions,
+} from './host-commands';
+export type { HostTransport } from './transport';
