@@ -12,6 +12,7 @@ const SECOND = 1_000;
 /** Each is runnable alone: `make test ONLY=unit`. `needs` names what is started once for the whole run. */
 const projects = {
   unit: { timeout: 10 * SECOND },
+  checkers: { timeout: 10 * SECOND },
   contracts: { needs: 'postgres', timeout: 60 * SECOND },
   workflows: { needs: 'everything', timeout: 60 * SECOND },
   saga: { needs: 'everything', timeout: 120 * SECOND },
