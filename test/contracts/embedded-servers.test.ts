@@ -3,10 +3,15 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
 import { Client } from 'pg';
 import { startEmbeddedPostgres } from '../../workers/embedded/postgres';
 import { identify, isAlive } from '../../workers/embedded/server-process';
-import { provisionTemporal, startTemporalDevServer } from '../../workers/embedded/temporal-server';
+import {
+  provisionTemporal,
+  SEARCH_ATTRIBUTES,
+  startTemporalDevServer,
+} from '../../workers/embedded/temporal-server';
 import { testIf } from '../support/optional';
 
 const outside = process.env['TEMPORAL_ADDRESS'];
@@ -149,21 +154,17 @@ describe('the embedded Temporal server', () => {
 
   ownTemporal('takes our search attributes on a start as soon as it is ready', async () => {
     const server = await temporal();
-    const searchAttributes = {
-      VmId: ['vm-1'],
-      HostId: ['hv-a'],
-      IncidentId: ['i-1'],
-      RecoveryPhase: ['suspect'],
-    };
+    const attribute = (name: string) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value: 'vm-1' });
+    const typedSearchAttributes = SEARCH_ATTRIBUTES.map(attribute);
     const start = { taskQueue: 'nobody-listens', workflowId: 'host:hv-a', args: [] };
     await withClient(server.address, (client) =>
-      client.workflow.start('recoverHost', { ...start, searchAttributes }),
+      client.workflow.start('recoverHost', { ...start, typedSearchAttributes }),
     );
     const refused = withClient(server.address, (client) =>
       client.workflow.start('recoverHost', {
         ...start,
         workflowId: 'host:hv-b',
-        searchAttributes: { Unheard: ['of'] },
+        typedSearchAttributes: [attribute('Unheard')],
       }),
     );
     await expect(refused).rejects.toThrow();

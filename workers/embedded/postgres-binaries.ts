@@ -63,7 +63,8 @@ function packageFolder(): string {
 }
 
 function programs(folder: string): string[] {
-  return Object.values(binariesIn(folder)).concat(join(folder, 'native', 'bin', 'pg_ctl'));
+  const { initdb, postgres } = binariesIn(folder);
+  return [initdb, postgres];
 }
 
 function links(folder: string): Link[] {

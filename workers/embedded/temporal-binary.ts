@@ -190,7 +190,7 @@ function unavailable(reasons: readonly string[]): string {
 
 function cliVersion(path: string): number[] | undefined {
   const asked = spawnSync(path, ['--version'], { encoding: 'utf8', timeout: 20_000 });
-  const version = /version (\d+\.\d+\.\d+)/.exec(asked.stdout ?? '')?.[1];
+  const version = /version (\d+\.\d+\.\d+)/.exec(asked.error ? '' : asked.stdout)?.[1];
   return version === undefined ? undefined : numbers(version);
 }
 

@@ -1,4 +1,4 @@
-import TotalsReporter = require('../../reporter/totals');
+import TotalsReporter from '../../reporter/totals';
 import { describeIf, testIf } from '../../support/optional';
 
 type Results = Parameters<TotalsReporter['onRunComplete']>[1];

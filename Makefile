@@ -1,0 +1,75 @@
+# Every target can be run from a fresh clone, as root or not, and installs what it lacks; a second run starts in seconds. What is
+# built or downloaded besides npm packages stays outside the checkout: VMEDIC_CACHE, by default /var/cache/vmedic or ~/.cache/vmedic.
+.DEFAULT_GOAL := help
+.PHONY: help install packages node npm build temporal demo test verify bench soak lint format format-check types clean
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+AS_USER := lab/install/as-user
+SOURCES = $(shell find domain workflows activities drivers workers client lab bench -name '*.ts' 2>/dev/null) \
+          $(wildcard tsconfig*.json) package.json
+LOCK = $(shell cksum < package-lock.json | tr ' ' -)
+NPM_STAMP = node_modules/.vmedic-$(LOCK)
+# Only these can do without a Temporal server and real hosts.
+SELF_SUFFICIENT := unit replay
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: install ## cut a host's power and see its VMs come back; DATACENTER=kvm|simulated
+	@DATACENTER=$(DATACENTER) bin/vmedic demo
+
+test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages temporal) ## all tests; ONLY=unit|contracts|workflows|saga|scenarios|simulation|replay|lab
+	@$(AS_USER) node node_modules/jest/bin/jest.js $(if $(ONLY),--selectProjects $(ONLY)) $(ARGS)
+
+verify: npm format-check lint types ## what CI runs: format, lint, types, import rules, all tests, a demo
+	@$(MAKE) test
+	@$(MAKE) demo
+
+bench: install ## how fast, as ratios to the bare calls; ARGS=...
+	@$(AS_USER) node dist/bench/main.js $(ARGS)
+
+soak: install ## random incidents for as long as asked; SEEDS=10000
+	@VMEDIC_SOAK=true VMEDIC_SEEDS=$(or $(SEEDS),10000) $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects saga simulation $(ARGS)
+
+install: packages npm build temporal ## everything the commands above need, and nothing else
+
+packages:
+	@lab/install/os-packages
+
+node:
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 3) ? 0 : 1)' \
+	  || { echo "Node.js 20.3 or newer is needed (https://nodejs.org)" >&2; exit 1; }
+
+npm: node
+	@test -e $(NPM_STAMP) || { echo "installing npm packages (about a minute the first time)" >&2 \
+	  && npm ci --no-audit --no-fund --loglevel=error && touch $(NPM_STAMP); }
+
+build: npm ## compile
+	@$(MAKE) dist/.built
+
+dist/.built: $(SOURCES)
+	@echo "compiling" >&2
+	@test -d dist || rm -f node_modules/.cache/tsconfig.build.tsbuildinfo
+	@npm run --silent build && touch dist/.built
+
+temporal: build
+	@$(AS_USER) node dist/workers/embedded/provision.js
+
+lint: npm ## eslint with type information
+	@echo "linting" >&2
+	@npm run --silent lint -- --cache --cache-location node_modules/.cache/eslint/
+
+format: npm ## rewrite everything in the one format
+	@npm run --silent format
+
+format-check: npm
+	@echo "checking the format" >&2
+	@npm run --silent format:check
+
+types: npm ## type-check everything, tests included
+	@echo "checking types" >&2
+	@npm run --silent typecheck
+
+clean: ## what make built; not node_modules, and nothing outside the checkout
+	@rm -rf dist node_modules/.cache
