@@ -1,0 +1,83 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Lab } from './lab';
+
+/** A beat guest is well when it beats. */
+const CONSOLE_PATTERN = 'VMEDIC-BEAT seq=';
+const POOL = 'lab-shared';
+
+export interface LabCapacity {
+  /** What placement may count on, per host. A beat guest takes 4 MiB and one vCPU. */
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+}
+
+/** Room for some sixty guests on each host, and few enough for a test to fill it. */
+const DEFAULT_CAPACITY: LabCapacity = { memoryMiB: 256, vcpus: 64 };
+
+/** What `vmedic.yaml` says about this lab: hosts, fencing by IPMI and then Redfish, the shared folder, health by console. */
+export function labConfig(lab: Lab, capacity: LabCapacity = DEFAULT_CAPACITY) {
+  return {
+    version: 1 as const,
+    clusters: [
+      {
+        id: 'lab',
+        mode: 'automatic' as const,
+        hosts: lab.hosts.map((host) => ({
+          id: host.id,
+          hypervisor: { driver: 'libvirt' as const, uri: host.uri },
+          commands: { driver: 'namespace' as const, enter: [...host.enter] },
+          capacity: { ...capacity },
+          pools: [POOL],
+          fencing: fencingOf(lab, host.id),
+        })),
+      },
+    ],
+    pools: [
+      { id: POOL, type: 'dir' as const, path: join(lab.folder, 'disks'), lockStrategy: 'none' as const },
+    ],
+    health: { default: { kind: 'console' as const, pattern: CONSOLE_PATTERN, timeout: '20s' } },
+  };
+}
+
+/** Writes `vmedic.yaml` into the lab's folder. @returns its path. */
+export function writeLabConfig(lab: Lab, capacity?: LabCapacity): string {
+  const says = '# Made by `vmedic lab up` for this lab; it goes with it.\n';
+  writeFileSync(lab.configFile, says + stringify(labConfig(lab, capacity)), { mode: 0o600 });
+  return lab.configFile;
+}
+
+function fencingOf(lab: Lab, host: string) {
+  const { ipmi, redfish } = lab.bmc(host);
+  const login = (bmc: typeof ipmi | typeof redfish) => ({
+    ip: bmc.address,
+    ipport: bmc.port,
+    username: bmc.username,
+  });
+  return [
+    {
+      name: 'level-1',
+      devices: [
+        {
+          id: `${host}-ipmi`,
+          agent: 'fence_ipmilan',
+          // ipmi_sim knows cipher suite 3, not 17; and it is off when it says so, so nothing need be waited for.
+          options: { ...login(ipmi), lanplus: true, cipher: '3', power_wait: 0 },
+          password: `file:${ipmi.passwordFile}`,
+        },
+      ],
+    },
+    {
+      name: 'level-2',
+      devices: [
+        {
+          id: `${host}-redfish`,
+          agent: 'fence_redfish',
+          options: { ...login(redfish), ssl_insecure: true, systems_uri: redfish.systemsUri },
+          password: `file:${redfish.passwordFile}`,
+        },
+      ],
+    },
+  ];
+}
