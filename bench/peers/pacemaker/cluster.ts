@@ -19,8 +19,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { addressOf, cibConfiguration, type ClusterShape, corosyncConf } from './cluster-files';
+import { CpuMeter, type CpuReading } from './cpu-meter';
 import { type FenceNote, parseFenceNotes, parseVmNotes, type VmNote } from './figures';
 import { BenchError, isGone, must, onlyChildOf, run, spawnInNamespaces, until } from './processes';
 
@@ -52,6 +53,7 @@ function readIfThere(path: string): string {
 
 export class PacemakerCluster {
   readonly folder: string;
+  private readonly meter: CpuMeter;
   private readonly nodes = new Map<string, ClusterNode>();
   private readonly died = new Map<string, number>();
   private bridge: { readonly launcher: ChildProcess; readonly pid: number } | undefined;
@@ -63,6 +65,7 @@ export class PacemakerCluster {
   ) {
     this.folder = mkdtempSync(join(parentFolder, 'peer-'));
     chmodSync(this.folder, 0o755);
+    this.meter = new CpuMeter(basename(this.folder));
   }
 
   /** Powers all nodes on and returns when every one of them sees all others and a controller is elected. */
@@ -117,6 +120,7 @@ export class PacemakerCluster {
     const launcher = spawnInNamespaces(nodeNamespaces, ['./power-on', name, addressOf(index)], this.folder);
     const initPid = await this.initOf(launcher, name);
     this.nodes.set(name, { name, launcher, initPid });
+    this.meter.attach(initPid);
     const port = `port${index + 1}`;
     await this.onBridge(
       'link',
@@ -201,6 +205,10 @@ export class PacemakerCluster {
     return [asked, gone];
   }
 
+  cpu(): CpuReading {
+    return this.meter.read();
+  }
+
   alive(): string[] {
     return this.names.filter((name) => !this.died.has(name));
   }
@@ -230,7 +238,8 @@ export class PacemakerCluster {
     for (const launcher of launchers) launcher.kill('SIGKILL');
     const pids = [...this.nodes.values()].map((node) => node.initPid).concat(this.bridge?.pid ?? []);
     await until('all nodes to be gone', 10_000, 10, () => (pids.every(isGone) ? true : undefined));
-    if (keepIn !== undefined) await must(['cp', '-r', this.folder, keepIn]);
+    this.meter.remove();
+    if (keepIn !== undefined && existsSync(this.folder)) await must(['cp', '-r', this.folder, keepIn]);
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 }

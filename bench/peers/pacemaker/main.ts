@@ -22,6 +22,7 @@ Needs root (namespaces, mounts) and these packages:
   --nodes 3               cluster nodes
   --repeat 1              measurements of each kind, each on a new cluster
   --settle 5              quiet seconds before the power cut
+  --quiet-wait 0          seconds to wait, at most, for an otherwise idle machine before the power cut
   --timeout 300           seconds until a measurement is given up
   --workdir /var/tmp      where the temporary folder goes: a disk, not /tmp or /run
   --keep FOLDER           copy the nodes' logs there
@@ -63,6 +64,7 @@ function parse(argv: readonly string[]): Wanted | 'help' {
       nodes: text('3'),
       repeat: text('1'),
       settle: text('5'),
+      'quiet-wait': text('0'),
       timeout: text('300'),
       workdir: text('/var/tmp'),
       keep: { type: 'string' },
@@ -79,6 +81,7 @@ function parse(argv: readonly string[]): Wanted | 'help' {
     startDelaySeconds: positive('start-delay', values['start-delay'], 0),
     fenceSeconds: positive('fence-seconds', values['fence-seconds'], 0),
     settleMs: positive('settle', values.settle, 0) * 1000,
+    quietWaitMs: positive('quiet-wait', values['quiet-wait'], 0) * 1000,
     timeoutMs: positive('timeout', values.timeout, 1) * 1000,
     workFolder: values.workdir,
     keepIn: values.keep,
@@ -153,14 +156,14 @@ const shown = (of: Spread | undefined): string =>
   [of?.firstMs, of?.medianMs, of?.lastMs].map((ms) => seconds(ms).padStart(6)).join(' ');
 
 const heading = `
-  VMs  profile  fenced  since the failure      since fenced           back  twice  machine busy
-                        first median   last    first median   last`;
+  VMs  profile  fenced  since the failure      since fenced           back  twice  CPU s    CPU s
+                        first median   last    first median   last                 cluster  others`;
 
 function row(r: PacemakerResult): string {
-  const busy = `${Math.round(r.busyBefore * 100)}-${Math.round(r.busyAfter * 100)} %`;
+  const cpu = [r.clusterCpuSeconds, r.otherCpuSeconds].map((s) => String(s ?? '-').padStart(7)).join(' ');
   return (
     `  ${String(r.vms).padStart(3)}  ${r.profile.padEnd(7)} ${seconds(r.fencedMs).padStart(6)} ${shown(r.sinceFailure)}   ` +
-    `${shown(r.sinceFenced)}   ${String(r.back).padStart(4)}  ${String(r.ranTwice.length).padStart(5)}  ${busy}`
+    `${shown(r.sinceFenced)}   ${String(r.back).padStart(4)}  ${String(r.ranTwice.length).padStart(5)}  ${cpu}`
   );
 }
 

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PacemakerCluster } from './cluster';
 import { effectiveTokenMs, type Profile } from './cluster-files';
 import { claimsOf, fencedAlive, fencing, ranTwice, type Spread, spread, upAgain } from './figures';
-import { BenchError, machineBusy, until } from './processes';
+import { type CpuReading, machineBusy } from './cpu-meter';
+import { BenchError, until } from './processes';
 
 export interface PacemakerOptions {
   readonly vms: number;
@@ -14,6 +15,8 @@ export interface PacemakerOptions {
   readonly fenceSeconds: number;
   /** Quiet time between the cluster's last work and the power cut. */
   readonly settleMs: number;
+  /** How long to wait, at most, for an otherwise idle machine before the power cut. */
+  readonly quietWaitMs: number;
   readonly timeoutMs: number;
   readonly workFolder: string;
   /** Where to copy the nodes' logs, if anywhere. */
@@ -36,13 +39,16 @@ export interface PacemakerResult {
   readonly sinceFenced: Spread | undefined;
   readonly back: number;
   readonly ranTwice: readonly string[];
-  /** Share of the machine in use while the cluster stood idle, just before the cut and after the end: 0 to 1. */
+  /** Share of the machine in use just before the power cut, while the cluster stood idle: 0 to 1. */
   readonly busyBefore: number;
-  readonly busyAfter: number;
+  /** CPU seconds between the power cut and the last VM up: of the cluster, and of everything else on the machine. */
+  readonly clusterCpuSeconds: number | undefined;
+  readonly otherCpuSeconds: number | undefined;
   readonly ok: boolean;
 }
 
 const busySpanMs = 2_000;
+const quietShareMax = 0.15;
 /** After the last VM is up: time for a second copy of one, if there is any, to show itself. */
 const lookAgainMs = 2_000;
 
@@ -55,11 +61,75 @@ function readBack(cluster: PacemakerCluster, vms: readonly string[]): { back: nu
   };
 }
 
+/** The machine's busy share at last: quiet, or the time to wait for it is over. */
+async function waitForQuiet(limitMs: number): Promise<number> {
+  const end = performance.now() + limitMs;
+  for (;;) {
+    const busy = await machineBusy(busySpanMs);
+    if (busy <= quietShareMax || performance.now() > end) return busy;
+  }
+}
+
+interface CpuSpent {
+  readonly cluster: number | undefined;
+  readonly other: number | undefined;
+}
+
+function cpuBetween(before: CpuReading, after: CpuReading): CpuSpent {
+  if (before.cluster === undefined || after.cluster === undefined)
+    return { cluster: undefined, other: undefined };
+  const cluster = after.cluster - before.cluster;
+  const other = Math.max(0, after.machineBusy - before.machineBusy - cluster);
+  return { cluster: Number(cluster.toFixed(1)), other: Number(other.toFixed(1)) };
+}
+
 async function chooseVictim(cluster: PacemakerCluster): Promise<string> {
   const controller = await cluster.controller();
   const victim = cluster.names.findLast((name) => name !== controller);
   if (controller === undefined || victim === undefined) throw new BenchError('the cluster has no controller');
   return victim;
+}
+
+interface Run {
+  readonly victim: string;
+  readonly vms: readonly string[];
+  readonly failedMs: number;
+  readonly busyBefore: number;
+  readonly cpu: CpuSpent;
+}
+
+/** Figures from what the agents wrote down and what runs now. Throws when the run is void. */
+function judge(cluster: PacemakerCluster, o: PacemakerOptions, run: Run): PacemakerResult {
+  const { victim, vms, failedMs, busyBefore, cpu } = run;
+  const fenceNotes = cluster.fenceNotes();
+  const mistaken = fencedAlive(fenceNotes, victim);
+  if (mistaken.length > 0)
+    throw new BenchError(`void: the cluster fenced ${mistaken.join(', ')}, which was alive`);
+  const fenced = fencing(fenceNotes, victim, failedMs);
+  if (fenced === undefined) throw new BenchError(`void: ${victim} was never fenced`);
+  const claims = claimsOf(cluster.vmNotes(), cluster.diedMs());
+  const ups = upAgain(claims, failedMs);
+  const read = readBack(cluster, vms);
+  const twice = [...new Set([...ranTwice(claims), ...read.twice])].sort();
+  return {
+    vms: o.vms,
+    profile: o.profile,
+    nodes: o.nodes,
+    tokenMs: o.tokenMs,
+    tokenEffectiveMs: effectiveTokenMs(o.tokenMs, o.nodes),
+    startDelaySeconds: o.startDelaySeconds,
+    fenceSeconds: o.fenceSeconds,
+    fenceAskedMs: Math.round(fenced.beginMs - failedMs),
+    fencedMs: Math.round(fenced.endMs - failedMs),
+    sinceFailure: spread(ups, failedMs),
+    sinceFenced: spread(ups, fenced.endMs),
+    back: read.back,
+    ranTwice: twice,
+    busyBefore: Number(busyBefore.toFixed(2)),
+    clusterCpuSeconds: cpu.cluster,
+    otherCpuSeconds: cpu.other,
+    ok: read.back === o.vms && ups.length === o.vms && twice.length === 0,
+  };
 }
 
 async function measureOn(cluster: PacemakerCluster, o: PacemakerOptions): Promise<PacemakerResult> {
@@ -83,9 +153,10 @@ async function measureOn(cluster: PacemakerCluster, o: PacemakerOptions): Promis
   if (there !== o.vms)
     throw new BenchError(`only ${there} of ${o.vms} VMs came up on ${victim} to begin with`);
   await delay(o.settleMs);
-  const busyBefore = await machineBusy(busySpanMs);
+  const busyBefore = await waitForQuiet(o.quietWaitMs);
 
   o.progress(`cutting the power of ${victim}`);
+  const cpuBefore = cluster.cpu();
   const [failedMs] = await cluster.cutPower(victim);
   const upNow = (): number[] => upAgain(claimsOf(cluster.vmNotes(), cluster.diedMs()), failedMs);
   const allUp = await until('all VMs back', o.timeoutMs, 200, () =>
@@ -95,41 +166,17 @@ async function measureOn(cluster: PacemakerCluster, o: PacemakerOptions): Promis
     if (error instanceof BenchError) return false;
     throw error;
   });
+  const cpu = cpuBetween(cpuBefore, cluster.cpu());
   o.progress(allUp ? 'all VMs are back' : `gave up: ${upNow().length} of ${o.vms} VMs are back`);
   await delay(lookAgainMs);
-  const busyAfter = await machineBusy(busySpanMs);
 
-  const fenceNotes = cluster.fenceNotes();
-  const mistaken = fencedAlive(fenceNotes, victim);
-  if (mistaken.length > 0)
-    throw new BenchError(`void: the cluster fenced ${mistaken.join(', ')}, which was alive`);
-  const fenced = fencing(fenceNotes, victim, failedMs);
-  if (fenced === undefined) throw new BenchError(`void: ${victim} was never fenced`);
-  const claims = claimsOf(cluster.vmNotes(), cluster.diedMs());
-  const ups = upAgain(claims, failedMs);
-  const read = readBack(cluster, vms);
-  const twice = [...new Set([...ranTwice(claims), ...read.twice])].sort();
-  return {
-    vms: o.vms,
-    profile,
-    nodes: o.nodes,
-    tokenMs: o.tokenMs,
-    tokenEffectiveMs: effectiveTokenMs(o.tokenMs, o.nodes),
-    startDelaySeconds,
-    fenceSeconds,
-    fenceAskedMs: Math.round(fenced.beginMs - failedMs),
-    fencedMs: Math.round(fenced.endMs - failedMs),
-    sinceFailure: spread(ups, failedMs),
-    sinceFenced: spread(ups, fenced.endMs),
-    back: read.back,
-    ranTwice: twice,
-    busyBefore: Number(busyBefore.toFixed(2)),
-    busyAfter: Number(busyAfter.toFixed(2)),
-    ok: read.back === o.vms && ups.length === o.vms && twice.length === 0,
-  };
+  return judge(cluster, o, { victim, vms, failedMs, busyBefore, cpu });
 }
 
-/** Needs root and Debian's packages (see README). Leaves nothing behind, whether it succeeds, throws or is killed. */
+/**
+ * Needs root and Debian's packages (see README). Leaves nothing behind whether it succeeds or throws; killed without warning it
+ * leaves its folder, but no process.
+ */
 export async function measurePacemaker(
   options: PacemakerOptions,
   onCluster: (cluster: PacemakerCluster | undefined) => void = () => undefined,

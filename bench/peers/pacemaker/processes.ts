@@ -77,17 +77,3 @@ export function spawnInNamespaces(
     closeSync(log);
   }
 }
-
-/** Share of the machine's CPU time that was not idle over `spanMs`: 0 to 1. */
-export async function machineBusy(spanMs: number): Promise<number> {
-  const read = (): { busy: number; all: number } => {
-    const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
-    const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
-    const all = ticks.reduce((sum, value) => sum + value, 0);
-    return { all, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) };
-  };
-  const before = read();
-  await delay(spanMs);
-  const after = read();
-  return (after.busy - before.busy) / Math.max(1, after.all - before.all);
-}
