@@ -85,11 +85,20 @@ export function connect(url: string, poolMax: number, deadlines: Deadlines = def
   };
 }
 
+/** One per connection for as long as it lives: what is prepared on it stays prepared. */
+const perClient = new WeakMap<PoolClient, Db>();
+
+function dbOf(client: PoolClient): Db {
+  const known = perClient.get(client) ?? drizzle(client);
+  perClient.set(client, known);
+  return known;
+}
+
 async function inTransaction<T>(client: PoolClient, work: (db: Db) => Promise<T>): Promise<T> {
   let result: T;
   try {
     await client.query('begin');
-    result = await work(drizzle(client));
+    result = await work(dbOf(client));
     await client.query('commit');
   } catch (error) {
     await endTransaction(client, error);
@@ -102,7 +111,8 @@ async function inTransaction<T>(client: PoolClient, work: (db: Db) => Promise<T>
 /** Gives the connection back clean, or not at all. */
 async function endTransaction(client: PoolClient, error: unknown): Promise<void> {
   const cause = driverError(error);
-  if (!(cause instanceof DatabaseError || cause instanceof DriverFault)) {
+  const usable = cause instanceof DriverFault || (cause instanceof DatabaseError && cause.code !== stalePlan);
+  if (!usable) {
     client.release(true);
     return;
   }
@@ -119,6 +129,8 @@ async function endTransaction(client: PoolClient, error: unknown): Promise<void>
 const driverError = (error: unknown): unknown =>
   error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error;
 
+/** A statement prepared before a migration changed its tables; a new connection prepares it anew. */
+const stalePlan = '0A000';
 /** SQLSTATE classes and codes that say "not now" and not "wrong": https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const unreachableClasses = ['08', '28', '53', '58'];
 const unreachableCodes: Readonly<Record<string, string>> = {
@@ -129,6 +141,7 @@ const unreachableCodes: Readonly<Record<string, string>> = {
   '57P05': 'the server closed an idle connection',
   '25P03': 'a transaction stood still too long and was ended',
   '55P03': 'a row stayed locked by another transaction',
+  [stalePlan]: 'its tables were changed by a migration just now',
   '3D000': 'the database does not exist; vmedic setup makes it ready',
   '42P01': 'its tables are missing; run vmedic setup',
   '42703': 'its tables are those of another version; run vmedic setup',

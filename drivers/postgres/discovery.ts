@@ -15,8 +15,8 @@ import type { HostId, VmId } from '../../domain/ids';
 import { millisOf, type Timestamp } from '../../domain/observations';
 import { canonicalJson } from '../../domain/timeline';
 import type { Connections, Db } from './connection';
-import { unknownHost } from './host-rows';
-import { definitions, hosts, sightings, vms } from './schema';
+import { lockHost } from './host-rows';
+import { definitions, sightings, vms } from './schema';
 import { storableText } from './storable';
 import type { VmRow } from './vm-rows';
 
@@ -77,12 +77,7 @@ const isEmpty = (d: Difference): boolean =>
   d.added.length + d.changed.length + d.sighted.length + d.gone.length === 0;
 
 async function store(db: Db, seen: Seen): Promise<{ added: VmId[]; redefined: VmId[] }> {
-  const [host] = await db
-    .select({ id: hosts.hostId })
-    .from(hosts)
-    .where(eq(hosts.hostId, seen.hostId))
-    .for('no key update');
-  if (host === undefined) throw await unknownHost(db, seen.hostId);
+  await lockHost(db, seen.hostId);
   const found = difference(seen, await read(db, seen, true));
   const added = new Set<VmId>();
   for (const rows of batches(found.added))
@@ -168,7 +163,7 @@ async function read(db: Db, seen: Seen, lock: boolean): Promise<Stored> {
         definitions,
         and(eq(definitions.vmId, vms.vmId), eq(definitions.version, vms.definitionVersion)),
       )
-      .where(inArray(vms.vmId, some))
+      .where(sql`${vms.vmId} = any(${sql.param(some)})`)
       // One order for everybody who locks several: no deadlock.
       .orderBy(asc(vms.vmId));
     const rows = lock ? await query.for('no key update', { of: vms }) : await query;

@@ -1,6 +1,7 @@
-import { and, desc, eq, isNull, lt, lte } from 'drizzle-orm';
+import { and, desc, eq, isNull, lt, lte, sql } from 'drizzle-orm';
 import type { InventoryPort } from '../../activities/ports';
 import type { Connections } from './connection';
+import { prepared } from './prepared';
 import { evidence } from './schema';
 
 export const evidenceRows = (
@@ -28,21 +29,12 @@ export const evidenceRows = (
   },
 
   async evidence(id) {
-    const [row] = await connections.run((db) =>
-      db.select().from(evidence).where(eq(evidence.evidenceId, id)),
-    );
+    const [row] = await connections.run((db) => oneEvidence(db).execute({ id }));
     return row === undefined ? undefined : { evidence: row.body, lapsedAt: row.lapsedAt ?? undefined };
   },
 
   async evidenceFor(host) {
-    const [row] = await connections.run((db) =>
-      db
-        .select()
-        .from(evidence)
-        .where(and(eq(evidence.hostId, host), isNull(evidence.lapsedAt)))
-        .orderBy(desc(evidence.observedAt), desc(evidence.evidenceId))
-        .limit(1),
-    );
+    const [row] = await connections.run((db) => newestFor(db).execute({ host }));
     return row?.body;
   },
 
@@ -56,3 +48,21 @@ export const evidenceRows = (
     );
   },
 });
+
+const oneEvidence = prepared((db) =>
+  db
+    .select()
+    .from(evidence)
+    .where(eq(evidence.evidenceId, sql.placeholder('id')))
+    .prepare('one_evidence'),
+);
+
+const newestFor = prepared((db) =>
+  db
+    .select()
+    .from(evidence)
+    .where(and(eq(evidence.hostId, sql.placeholder('host')), isNull(evidence.lapsedAt)))
+    .orderBy(desc(evidence.observedAt), desc(evidence.evidenceId))
+    .limit(1)
+    .prepare('newest_evidence'),
+);

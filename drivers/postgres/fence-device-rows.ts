@@ -3,6 +3,7 @@ import type { InventoryPort } from '../../activities/ports';
 import type { FenceDeviceId } from '../../domain/ids';
 import { millisOf, type Timestamp } from '../../domain/observations';
 import type { Connections, Db } from './connection';
+import { prepared } from './prepared';
 import { fenceDevices, fenceRefusals } from './schema';
 
 /** A device that answers all the time is written down no more often than this. */
@@ -12,17 +13,7 @@ export const fenceDeviceRows = (
   connections: Connections,
 ): Pick<InventoryPort, 'deviceHealth' | 'noteDeviceAnswer' | 'forgetLoginRefusals'> => ({
   async deviceHealth(id) {
-    const refusals = sql<number>`(select count(*)::int from ${fenceRefusals} where ${fenceRefusals.deviceId} = ${id})`;
-    const [row] = await connections.run((db) =>
-      db
-        .select({
-          refusals,
-          lastRefusedAt: fenceDevices.lastRefusedAt,
-          lastAnswerAt: fenceDevices.lastAnswerAt,
-        })
-        .from(fenceDevices)
-        .where(eq(fenceDevices.deviceId, id)),
-    );
+    const [row] = await connections.run((db) => health(db).execute({ id }));
     return {
       deviceId: id,
       loginRefusals: row?.refusals ?? 0,
@@ -41,6 +32,19 @@ export const fenceDeviceRows = (
     if (ids.length === 0) return;
     await connections.run((db) => db.delete(fenceRefusals).where(inArray(fenceRefusals.deviceId, [...ids])));
   },
+});
+
+const health = prepared((db) => {
+  const id = sql.placeholder('id');
+  return db
+    .select({
+      refusals: db.$count(fenceRefusals, eq(fenceRefusals.deviceId, id)),
+      lastRefusedAt: fenceDevices.lastRefusedAt,
+      lastAnswerAt: fenceDevices.lastAnswerAt,
+    })
+    .from(fenceDevices)
+    .where(eq(fenceDevices.deviceId, id))
+    .prepare('device_health');
 });
 
 /** It let us in: refusals of before say nothing about the password any more. */
@@ -71,6 +75,7 @@ async function noteRefusal(db: Db, deviceId: FenceDeviceId, at: Timestamp): Prom
       set: { lastRefusedAt: sql`greatest(${fenceDevices.lastRefusedAt}, excluded.last_refused_at)` },
     })
     .returning();
-  const answeredSince = device?.lastAnswerAt != null && millisOf(device.lastAnswerAt) >= millisOf(at);
+  const answeredSince =
+    typeof device?.lastAnswerAt === 'string' && millisOf(device.lastAnswerAt) >= millisOf(at);
   if (!answeredSince) await db.insert(fenceRefusals).values({ deviceId, at }).onConflictDoNothing();
 }

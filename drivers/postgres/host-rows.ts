@@ -5,6 +5,7 @@ import type { HostId } from '../../domain/ids';
 import { millisOf, type Timestamp } from '../../domain/observations';
 import type { HostRecord } from '../../domain/records';
 import type { Connections, Db } from './connection';
+import { prepared } from './prepared';
 import { hosts } from './schema';
 
 type HostRow = typeof hosts.$inferSelect;
@@ -42,12 +43,36 @@ export const hostRows = (
     connections.run((db) => update(db, id, expectedVersion, change), { host: id }),
 });
 
+const oneHost = prepared((db) =>
+  db
+    .select()
+    .from(hosts)
+    .where(eq(hosts.hostId, sql.placeholder('id')))
+    .prepare('one_host'),
+);
+
+/** Makes "read what is there, then change it" one act per host. It does not hinder the foreign keys that name the host. */
+const hostLock = prepared((db) =>
+  db
+    .select({ id: hosts.hostId })
+    .from(hosts)
+    .where(eq(hosts.hostId, sql.placeholder('id')))
+    .for('no key update')
+    .prepare('host_lock'),
+);
+
+/** Holds the host's row until the transaction ends. */
+export async function lockHost(db: Db, id: HostId): Promise<void> {
+  const [host] = await hostLock(db).execute({ id });
+  if (host === undefined) throw await unknownHost(db, id);
+}
+
 export async function readHost(db: Db, id: HostId): Promise<HostRecord | undefined> {
-  const [row] = await db.select().from(hosts).where(eq(hosts.hostId, id));
+  const [row] = await oneHost(db).execute({ id });
   return row === undefined ? undefined : record(row);
 }
 
-export async function unknownHost(db: Db, id: HostId): Promise<DriverFault> {
+async function unknownHost(db: Db, id: HostId): Promise<DriverFault> {
   const known = await db.select({ id: hosts.hostId }).from(hosts).orderBy(asc(hosts.hostId)).limit(20);
   return new DriverFault('UNKNOWN_HOST', { host: id, known: known.map((h) => h.id).join(', ') || 'none' });
 }

@@ -5,6 +5,7 @@ import type { HostId, IncidentId, IncidentTarget, VmId } from '../../domain/ids'
 import { limits } from '../../domain/limits';
 import type { IncidentRecord, Trigger } from '../../domain/records';
 import type { Connections, Db } from './connection';
+import { prepared } from './prepared';
 import { incidents } from './schema';
 import { storable } from './storable';
 
@@ -82,8 +83,16 @@ export const incidentRows = (
   updateIncident: (id, change) => connections.run((db) => update(db, id, change), { incident: id }),
 });
 
+const oneIncident = prepared((db) =>
+  db
+    .select()
+    .from(incidents)
+    .where(eq(incidents.incidentId, sql.placeholder('id')))
+    .prepare('one_incident'),
+);
+
 async function readIncident(db: Db, id: IncidentId): Promise<IncidentRecord | undefined> {
-  const [row] = await db.select().from(incidents).where(eq(incidents.incidentId, id));
+  const [row] = await oneIncident(db).execute({ id });
   return row === undefined ? undefined : record(row);
 }
 

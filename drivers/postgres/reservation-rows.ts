@@ -3,8 +3,9 @@ import type { InventoryPort } from '../../activities/ports';
 import type { Capacity } from '../../domain/fleet';
 import type { Reservation } from '../../domain/records';
 import type { Connections, Db } from './connection';
-import { unknownHost } from './host-rows';
-import { hosts, reservations, vms } from './schema';
+import { lockHost } from './host-rows';
+import { prepared } from './prepared';
+import { reservations, vms } from './schema';
 
 export const reservationRows = (
   connections: Connections,
@@ -12,61 +13,46 @@ export const reservationRows = (
   reserve: (wanted, capacity) =>
     connections.transact((db) => reserve(db, wanted, capacity), { vm: wanted.vmId, host: wanted.hostId }),
 
-  async releaseReservation(vm, incident) {
-    await connections.run((db) =>
-      db.delete(reservations).where(and(eq(reservations.vmId, vm), eq(reservations.incidentId, incident))),
-    );
+  async releaseReservation(vmId, incidentId) {
+    await connections.run((db) => release(db).execute({ vmId, incidentId }));
   },
 
-  reservations: () => connections.run((db) => db.select().from(reservations).orderBy(asc(reservations.vmId))),
+  reservations: () => connections.run((db) => allReservations(db).execute()),
 });
 
+/** Under the host's lock, so that of two that ask for the last room one gets it. */
 async function reserve(db: Db, wanted: Reservation, capacity: Capacity): Promise<'reserved' | 'no-room'> {
-  // The lock makes "read what is free, then take it" one act per host. It does not hinder the host's foreign keys.
-  const [host] = await db
-    .select({ id: hosts.hostId })
-    .from(hosts)
-    .where(eq(hosts.hostId, wanted.hostId))
-    .for('no key update');
-  if (host === undefined) throw await unknownHost(db, wanted.hostId);
-  const { mine, used } = await readRoom(db, wanted);
-  if (mine !== undefined && isSame(mine, wanted)) return 'reserved';
-  const fits =
-    used.memoryMiB + wanted.memoryMiB <= capacity.memoryMiB && used.vcpus + wanted.vcpus <= capacity.vcpus;
-  if (!fits) return 'no-room';
   const { vmId, hostId, incidentId, memoryMiB, vcpus } = wanted;
   const row = { vmId, hostId, incidentId, memoryMiB, vcpus };
-  // The VM's workflow ID has one holder, so a reservation of another incident is left over from one that is gone: it is taken over.
-  await db.insert(reservations).values(row).onConflictDoUpdate({ target: reservations.vmId, set: row });
+  await lockHost(db, hostId);
+  const [room] = await roomOn(db).execute(row);
+  if (room?.same === true) return 'reserved';
+  const used = room ?? { memoryMiB: 0, vcpus: 0 };
+  if (used.memoryMiB + memoryMiB > capacity.memoryMiB || used.vcpus + vcpus > capacity.vcpus)
+    return 'no-room';
+  await keep(db).execute(row);
   return 'reserved';
 }
 
-const isSame = (a: Reservation, b: Reservation): boolean =>
-  a.hostId === b.hostId &&
-  a.incidentId === b.incidentId &&
-  a.memoryMiB === b.memoryMiB &&
-  a.vcpus === b.vcpus;
-
-/** This VM's own reservation, and what all other VMs use of the host: a VM that is recorded there is counted once. */
-async function readRoom(
-  db: Db,
-  wanted: Reservation,
-): Promise<{ mine: Reservation | undefined; used: Capacity }> {
+/** What VMs other than this one use of the host, each counted once, and whether this one has exactly the reservation wanted. */
+const roomOn = prepared((db) => {
+  const vmId = sql.placeholder('vmId');
+  const hostId = sql.placeholder('hostId');
   const runsHere = and(
-    eq(vms.hostId, wanted.hostId),
+    eq(vms.hostId, hostId),
     or(eq(vms.desired, 'running'), inArray(vms.observedState, ['running', 'paused', 'in-transition'])),
   );
   const running = db
     .select({ memory: vms.memoryMiB, vcpus: vms.vcpus })
     .from(vms)
-    .where(and(runsHere, ne(vms.vmId, wanted.vmId)));
+    .where(and(runsHere, ne(vms.vmId, vmId)));
   const kept = db
     .select({ memory: reservations.memoryMiB, vcpus: reservations.vcpus })
     .from(reservations)
     .where(
       and(
-        eq(reservations.hostId, wanted.hostId),
-        ne(reservations.vmId, wanted.vmId),
+        eq(reservations.hostId, hostId),
+        ne(reservations.vmId, vmId),
         notExists(
           db
             .select({ one: sql`1` })
@@ -76,12 +62,63 @@ async function readRoom(
       ),
     );
   const taken = running.unionAll(kept).as('taken');
-  const [used] = await db
+  const same = db
+    .select({ one: sql`1` })
+    .from(reservations)
+    .where(
+      and(
+        eq(reservations.vmId, vmId),
+        eq(reservations.hostId, hostId),
+        eq(reservations.incidentId, sql.placeholder('incidentId')),
+        eq(reservations.memoryMiB, sql.placeholder('memoryMiB')),
+        eq(reservations.vcpus, sql.placeholder('vcpus')),
+      ),
+    );
+  return db
     .select({
-      memoryMiB: sql<number>`coalesce(sum(${taken.memory}), 0)::int`,
-      vcpus: sql<number>`coalesce(sum(${taken.vcpus}), 0)::int`,
+      memoryMiB: sql<number>`coalesce(sum(${taken.memory}), 0)::float8`,
+      vcpus: sql<number>`coalesce(sum(${taken.vcpus}), 0)::float8`,
+      same: sql<boolean>`exists ${same}`,
     })
-    .from(taken);
-  const [mine] = await db.select().from(reservations).where(eq(reservations.vmId, wanted.vmId));
-  return { mine, used: used ?? { memoryMiB: 0, vcpus: 0 } };
-}
+    .from(taken)
+    .prepare('room_on');
+});
+
+/** The VM's workflow ID has one holder, so a reservation of another incident is left over from one that is gone: it is taken over. */
+const keep = prepared((db) =>
+  db
+    .insert(reservations)
+    .values({
+      vmId: sql.placeholder('vmId'),
+      hostId: sql.placeholder('hostId'),
+      incidentId: sql.placeholder('incidentId'),
+      memoryMiB: sql.placeholder('memoryMiB'),
+      vcpus: sql.placeholder('vcpus'),
+    })
+    .onConflictDoUpdate({
+      target: reservations.vmId,
+      set: {
+        hostId: sql`excluded.host_id`,
+        incidentId: sql`excluded.incident_id`,
+        memoryMiB: sql`excluded.memory_mib`,
+        vcpus: sql`excluded.vcpus`,
+      },
+    })
+    .prepare('keep'),
+);
+
+const release = prepared((db) =>
+  db
+    .delete(reservations)
+    .where(
+      and(
+        eq(reservations.vmId, sql.placeholder('vmId')),
+        eq(reservations.incidentId, sql.placeholder('incidentId')),
+      ),
+    )
+    .prepare('release'),
+);
+
+const allReservations = prepared((db) =>
+  db.select().from(reservations).orderBy(asc(reservations.vmId)).prepare('all_reservations'),
+);

@@ -4,13 +4,14 @@
  * hears only when its own lines are committed.
  */
 import { createHash } from 'node:crypto';
-import { and, asc, desc, eq, inArray } from 'drizzle-orm';
+import { and, asc, desc, eq, sql } from 'drizzle-orm';
 import type { InventoryPort } from '../../activities/ports';
 import type { IncidentId } from '../../domain/ids';
 import type { TimelineEntry } from '../../domain/records';
 import { chainStart, linkHash, type Sha256 } from '../../domain/timeline';
 import type { Connections, Db } from './connection';
 import { unknownIncident } from './incident-rows';
+import { prepared } from './prepared';
 import { incidents, timeline } from './schema';
 import { storable, storableText } from './storable';
 
@@ -61,23 +62,7 @@ export function timelineRows(connections: Connections): Pick<InventoryPort, 'app
       });
     },
 
-    timeline: (id) =>
-      connections.run((db) =>
-        db
-          .select({
-            incidentId: timeline.incidentId,
-            seq: timeline.seq,
-            at: timeline.at,
-            kind: timeline.kind,
-            sentence: timeline.sentence,
-            facts: timeline.facts,
-            previousHash: timeline.previousHash,
-            hash: timeline.hash,
-          })
-          .from(timeline)
-          .where(eq(timeline.incidentId, id))
-          .orderBy(asc(timeline.seq)),
-      ),
+    timeline: (id) => connections.run((db) => wholeTimeline(db).execute({ id })),
   };
 }
 
@@ -95,25 +80,60 @@ const storableEntry = (entry: NewEntry): NewEntry => ({
   facts: storable(entry.facts) as NewEntry['facts'],
 });
 
-async function append(db: Db, id: IncidentId, entries: readonly NewEntry[]): Promise<void> {
-  const [incident] = await db
+const ofIncident = eq(timeline.incidentId, sql.placeholder('id'));
+
+const wholeTimeline = prepared((db) =>
+  db
+    .select({
+      incidentId: timeline.incidentId,
+      seq: timeline.seq,
+      at: timeline.at,
+      kind: timeline.kind,
+      sentence: timeline.sentence,
+      facts: timeline.facts,
+      previousHash: timeline.previousHash,
+      hash: timeline.hash,
+    })
+    .from(timeline)
+    .where(ofIncident)
+    .orderBy(asc(timeline.seq))
+    .prepare('whole_timeline'),
+);
+
+const incidentLock = prepared((db) =>
+  db
     .select({ id: incidents.incidentId })
     .from(incidents)
-    .where(eq(incidents.incidentId, id))
-    .for('no key update');
-  if (incident === undefined) throw unknownIncident(id);
-  const keys = entries.map((e) => e.key);
-  const stored = await db
+    .where(eq(incidents.incidentId, sql.placeholder('id')))
+    .for('no key update')
+    .prepare('incident_lock'),
+);
+
+const keysThere = prepared((db) =>
+  db
     .select({ key: timeline.key })
     .from(timeline)
-    .where(and(eq(timeline.incidentId, id), inArray(timeline.key, keys)));
-  const taken = new Set(stored.map((s) => s.key));
-  const [last] = await db
+    .where(and(ofIncident, sql`${timeline.key} = any(${sql.placeholder('keys')})`))
+    .prepare('keys_there'),
+);
+
+const lastEntry = prepared((db) =>
+  db
     .select({ seq: timeline.seq, hash: timeline.hash })
     .from(timeline)
-    .where(eq(timeline.incidentId, id))
+    .where(ofIncident)
     .orderBy(desc(timeline.seq))
-    .limit(1);
+    .limit(1)
+    .prepare('last_entry'),
+);
+
+async function append(db: Db, id: IncidentId, entries: readonly NewEntry[]): Promise<void> {
+  const [incident] = await incidentLock(db).execute({ id });
+  if (incident === undefined) throw unknownIncident(id);
+  const keys = entries.map((e) => e.key);
+  const stored = await keysThere(db).execute({ id, keys });
+  const taken = new Set(stored.map((s) => s.key));
+  const [last] = await lastEntry(db).execute({ id });
   const rows = chained(id, entries, taken, last ?? { seq: 0, hash: chainStart });
   if (rows.length > 0) await db.insert(timeline).values(rows);
 }

@@ -1,9 +1,11 @@
 import { and, asc, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
 import type { VmId } from '../../domain/ids';
 import type { VmRecord } from '../../domain/records';
 import type { Connections, Db } from './connection';
+import { prepared } from './prepared';
 import { definitions, sightings, vms } from './schema';
 
 export type VmRow = typeof vms.$inferSelect;
@@ -58,14 +60,7 @@ export const vmRows = (
     }),
 
   async definition(vm) {
-    const [row] = await connections.run((db) =>
-      db
-        .select()
-        .from(definitions)
-        .where(eq(definitions.vmId, vm))
-        .orderBy(desc(definitions.version))
-        .limit(1),
-    );
+    const [row] = await connections.run((db) => newestDefinition(db).execute({ vm }));
     if (row === undefined) return undefined;
     const { vmId, version, text, readFrom, readAt } = row;
     return { vmId, version, text, readFrom, readAt };
@@ -73,39 +68,91 @@ export const vmRows = (
 
   async sightings(ids) {
     if (ids.length === 0) return [];
-    return connections.run((db) =>
-      db
-        .select()
-        .from(sightings)
-        .where(inArray(sightings.vmId, [...ids]))
-        .orderBy(asc(sightings.vmId), asc(sightings.hostId)),
-    );
+    return connections.run((db) => sightingsOf(db).execute({ ids: [...ids] }));
   },
 
   async recordSighting(vmId, hostId, seenAt) {
-    await connections.run(
-      (db) =>
-        db
-          .insert(sightings)
-          .values({ vmId, hostId, seenAt })
-          .onConflictDoUpdate({
-            target: [sightings.vmId, sightings.hostId],
-            set: { seenAt },
-            setWhere: lt(sightings.seenAt, seenAt),
-          }),
-      { vm: vmId, host: hostId },
-    );
+    await connections.run((db) => sight(db).execute({ vmId, hostId, seenAt }), { vm: vmId, host: hostId });
   },
 
   async removeSighting(vmId, hostId) {
-    await connections.run((db) =>
-      db.delete(sightings).where(and(eq(sightings.vmId, vmId), eq(sightings.hostId, hostId))),
-    );
+    await connections.run((db) => unsight(db).execute({ vmId, hostId }));
   },
 });
 
+const oneVm = prepared((db) =>
+  db
+    .select()
+    .from(vms)
+    .where(eq(vms.vmId, sql.placeholder('id')))
+    .prepare('one_vm'),
+);
+
+const newestDefinition = prepared((db) =>
+  db
+    .select()
+    .from(definitions)
+    .where(eq(definitions.vmId, sql.placeholder('vm')))
+    .orderBy(desc(definitions.version))
+    .limit(1)
+    .prepare('newest_definition'),
+);
+
+const sightingsOf = prepared((db) =>
+  db
+    .select()
+    .from(sightings)
+    .where(sql`${sightings.vmId} = any(${sql.placeholder('ids')})`)
+    .orderBy(asc(sightings.vmId), asc(sightings.hostId))
+    .prepare('sightings_of'),
+);
+
+const sight = prepared((db) =>
+  db
+    .insert(sightings)
+    .values({
+      vmId: sql.placeholder('vmId'),
+      hostId: sql.placeholder('hostId'),
+      seenAt: sql.placeholder('seenAt'),
+    })
+    .onConflictDoUpdate({
+      target: [sightings.vmId, sightings.hostId],
+      set: { seenAt: sql`excluded.seen_at` },
+      setWhere: lt(sightings.seenAt, sql`excluded.seen_at`),
+    })
+    .prepare('sight'),
+);
+
+const unsight = prepared((db) =>
+  db
+    .delete(sightings)
+    .where(and(eq(sightings.vmId, sql.placeholder('vmId')), eq(sightings.hostId, sql.placeholder('hostId'))))
+    .prepare('unsight'),
+);
+
+const given = (name: string, column: PgColumn) => sql`${sql.param(sql.placeholder(name), column)}`;
+
+/** All that may change, changed or not: one statement for every change. */
+const changeVm = prepared((db) =>
+  db
+    .update(vms)
+    .set({
+      hostId: given('hostId', vms.hostId),
+      desired: given('desired', vms.desired),
+      observedState: given('observedState', vms.observedState),
+      observedReason: given('observedReason', vms.observedReason),
+      observedAt: given('observedAt', vms.observedAt),
+      protected: given('protected', vms.protected),
+      epoch: given('epoch', vms.epoch),
+      version: sql`${vms.version} + 1`,
+    })
+    .where(and(eq(vms.vmId, sql.placeholder('id')), eq(vms.version, sql.placeholder('expectedVersion'))))
+    .returning()
+    .prepare('change_vm'),
+);
+
 async function readVm(db: Db, id: VmId): Promise<VmRecord | undefined> {
-  const [row] = await db.select().from(vms).where(eq(vms.vmId, id));
+  const [row] = await oneVm(db).execute({ id });
   return row === undefined ? undefined : vmRecord(row);
 }
 
@@ -116,20 +163,18 @@ async function update(db: Db, id: VmId, expectedVersion: number, change: VmChang
   if (same && before.version === expectedVersion) return before;
   if (before.version !== expectedVersion) return repeated(before, expectedVersion, change);
   const next = { ...before, ...change };
-  const [after] = await db
-    .update(vms)
-    .set({
-      hostId: next.hostId,
-      desired: next.desired,
-      observedState: next.observed.state,
-      observedReason: next.observed.reason,
-      observedAt: next.observed.at,
-      protected: next.protected,
-      epoch: next.epoch,
-      version: sql`${vms.version} + 1`,
-    })
-    .where(and(eq(vms.vmId, id), eq(vms.version, expectedVersion)))
-    .returning();
+  const { hostId, desired, observed, epoch } = next;
+  const [after] = await changeVm(db).execute({
+    id,
+    expectedVersion,
+    hostId,
+    desired,
+    observedState: observed.state,
+    observedReason: observed.reason,
+    observedAt: observed.at,
+    protected: next.protected,
+    epoch,
+  });
   if (after !== undefined) return vmRecord(after);
   return repeated((await readVm(db, id)) ?? before, expectedVersion, change);
 }

@@ -66,8 +66,7 @@ async function start(
   let last: unknown;
   let server: ChildProcess | undefined;
   while (Date.now() < deadline) {
-    if (server === undefined || server.exitCode !== null)
-      server = spawn(join(bin, 'postgres'), args, { stdio: 'ignore' });
+    if (server?.exitCode !== null) server = spawn(join(bin, 'postgres'), args, { stdio: 'ignore' });
     try {
       await query(url, 'select 1');
       return server;

@@ -30,7 +30,12 @@ async function hang(url: string): Promise<() => void> {
   expect(found).toHaveLength(1);
   const pid = found[0]?.pid ?? 0;
   process.kill(pid, 'SIGSTOP');
-  return () => process.kill(pid, 'SIGCONT');
+  let hangs = true;
+  return () => {
+    // Once: gone on, it finds its connection closed and ends.
+    if (hangs) process.kill(pid, 'SIGCONT');
+    hangs = false;
+  };
 }
 
 async function withOneConnection(

@@ -146,7 +146,7 @@ export const attestedOff = (seq: number, seconds: number): FenceEvidence =>
     evidenceFromAttestation(
       { id: evidenceId(incident, seq), hostId: hvA, incidentId: incident },
       { by: 'ada', reason: 'pulled both power cords', at: at(seconds) },
-    ) as FenceEvidence,
+    ),
   );
 
 /** The code of the fault that a call ends with; fails when it ends otherwise. */
