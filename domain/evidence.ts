@@ -133,23 +133,34 @@ export interface PermitRequest {
   readonly now: Timestamp;
 }
 
+/** Every account of the host must hold: one that contradicts another is a reason to stop, not to choose. */
 function accountProblem(request: PermitRequest, host: HostId): string | undefined {
-  const account = request.accounts.find((a) => a.hostId === host);
-  const now = millisOf(request.now);
-  if (account === undefined) return `${host} may hold it and is not accounted for`;
-  if (account.by === 'fence-evidence') {
-    if (account.evidence.hostId !== host)
-      return `the evidence for ${host} is about ${account.evidence.hostId}`;
-    if (!evidenceIsFresh(account.evidence, now))
-      return `the evidence that ${host} is off has aged: read its power again`;
-    return undefined;
-  }
-  if (account.list.hostId !== host) return `the list for ${host} is from ${account.list.hostId}`;
-  const read = millisOf(account.list.observedAt);
-  if (read < millisOf(request.incidentBeganAt)) return `the list of ${host} is older than the incident`;
-  if (now - read > limits.listAgeMsMax) return `the list of ${host} has aged: read it again`;
-  const seen = account.list.vms.find((v) => v.vmId === request.vmId);
-  if (seen !== undefined && !isAtRest(seen.state)) return `${host} says it is ${seen.state} (${seen.reason})`;
+  const accounts = request.accounts.filter((a) => a.hostId === host);
+  if (accounts.length === 0) return `${host} may hold it and is not accounted for`;
+  const problem = (a: Account): string | undefined =>
+    a.by === 'fence-evidence'
+      ? evidenceProblem(a.evidence, host, millisOf(request.now))
+      : listProblem(a.list, host, request);
+  return accounts.map(problem).find((p) => p !== undefined);
+}
+
+function evidenceProblem(evidence: FenceEvidence, host: HostId, nowMs: number): string | undefined {
+  if (evidence.hostId !== host) return `the evidence for ${host} is about ${evidence.hostId}`;
+  if (!evidenceIsFresh(evidence, nowMs))
+    return `the evidence that ${host} is off has aged: read its power again`;
+  return undefined;
+}
+
+/** Written so that a time that cannot be read fails every comparison and is refused. */
+function listProblem(list: HostVmList, host: HostId, request: PermitRequest): string | undefined {
+  if (list.hostId !== host) return `the list for ${host} is from ${list.hostId}`;
+  const read = millisOf(list.observedAt);
+  const age = millisOf(request.now) - read;
+  if (!(read >= millisOf(request.incidentBeganAt))) return `the list of ${host} is older than the incident`;
+  if (!(age <= limits.listAgeMsMax)) return `the list of ${host} has aged: read it again`;
+  if (age < -limits.clockSkewMsMax) return `the list of ${host} is from the future: clocks differ too much`;
+  const seen = list.vms.find((v) => v.vmId === request.vmId && !isAtRest(v.state));
+  if (seen !== undefined) return `${host} says it is ${seen.state} (${seen.reason})`;
   return undefined;
 }
 
@@ -178,7 +189,8 @@ export function issueStartPermit(request: PermitRequest): StartPermit | Refused 
 
 /** A permit is good for one start, soon: its lists age like any other. Attestations are re-checked by whoever holds the evidence. */
 export function permitIsFresh(permit: StartPermit, nowMs: number): boolean {
-  return nowMs - millisOf(permit.issuedAt) <= limits.listAgeMsMax;
+  const age = nowMs - millisOf(permit.issuedAt);
+  return age <= limits.listAgeMsMax && age >= -limits.clockSkewMsMax;
 }
 
 export const isRefused = (value: object): value is Refused => 'refused' in value;

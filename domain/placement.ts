@@ -43,11 +43,13 @@ function obstacle(vm: Wanted, host: Candidate): string | undefined {
 
 /** Places VMs in the order given (callers sort by priority); each placement lowers what the next one finds free. */
 export function placement(vms: readonly Wanted[], hosts: readonly Candidate[]): Placed[] {
-  const state = hosts.map((h) => ({ ...h, free: { ...h.free }, groups: [...h.groups] }));
+  const state = hosts
+    .map((h) => ({ ...h, free: { ...h.free }, groups: [...h.groups] }))
+    .sort((a, b) => (a.hostId < b.hostId ? -1 : 1));
   return vms.map((vm): Placed => {
     const fits = state
       .filter((h) => obstacle(vm, h) === undefined)
-      .sort((a, b) => b.free.memoryMiB - a.free.memoryMiB || (a.hostId < b.hostId ? -1 : 1));
+      .sort((a, b) => b.free.memoryMiB - a.free.memoryMiB);
     const best = fits[0];
     if (best === undefined) {
       const why = state.map((h) => `${h.hostId} ${obstacle(vm, h) ?? ''}`).join('; ');

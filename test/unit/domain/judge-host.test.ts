@@ -1,0 +1,115 @@
+import fc from 'fast-check';
+import { fenceDeviceId } from '../../../domain/ids';
+import { type HostVerdict, judgeHost } from '../../../domain/judge-host';
+import type { HostSign } from '../../../domain/observations';
+
+const observedAt = '2026-03-01T12:00:00.000Z';
+const bootId = 'boot-1';
+
+const hypervisorWords = ['none', 'answers', 'refused', 'silent', 'hung'] as const;
+const commandsWords = ['none', 'answers', 'refused', 'silent'] as const;
+type HypervisorWord = (typeof hypervisorWords)[number];
+type CommandsWord = (typeof commandsWords)[number];
+type Verdict = HostVerdict['verdict'];
+
+function hypervisor(says: HypervisorWord): HostSign[] {
+  if (says === 'none') return [];
+  const source = 'hypervisor';
+  return says === 'answers' ? [{ source, says, runningVms: 1, observedAt }] : [{ source, says, observedAt }];
+}
+
+function commands(says: CommandsWord): HostSign[] {
+  if (says === 'none') return [];
+  const source = 'commands';
+  return says === 'answers' ? [{ source, says, bootId, observedAt }] : [{ source, says, observedAt }];
+}
+
+const power = (says: 'on' | 'off' | 'silent' | 'login-refused', n = 1): HostSign => ({
+  ...{ source: 'power', says, observedAt },
+  deviceId: fenceDeviceId(`psu-${n}`),
+});
+
+type Row = Readonly<Record<CommandsWord, Verdict>>;
+type Grid = Readonly<Record<HypervisorWord, Row>>;
+const row = (none: Verdict, answers: Verdict, refused: Verdict, silent: Verdict): Row => ({
+  ...{ none, answers, refused, silent },
+});
+
+const [alive, degraded, suspect, dead] = ['alive', 'degraded', 'suspect', 'dead-by-evidence'] as const;
+
+/** Columns: host commands none, answers, refused, silent. */
+const withoutOff: Grid = {
+  none: row(suspect, degraded, degraded, suspect),
+  answers: row(alive, alive, alive, alive),
+  refused: row(suspect, degraded, degraded, dead),
+  silent: row(suspect, degraded, degraded, dead),
+  hung: row(degraded, degraded, degraded, degraded),
+};
+const withOff: Grid = {
+  none: row(dead, degraded, dead, dead),
+  answers: row(alive, alive, alive, alive),
+  refused: row(dead, degraded, dead, dead),
+  silent: row(dead, degraded, dead, dead),
+  hung: row(dead, degraded, dead, dead),
+};
+
+const powerSays: readonly [string, readonly HostSign[], Grid][] = [
+  ['no power was read', [], withoutOff],
+  ['power reads on', [power('on')], withoutOff],
+  ['the fence device is silent', [power('silent')], withoutOff],
+  ['the fence device refuses the login', [power('login-refused')], withoutOff],
+  ['one of two supplies reads off', [power('off', 1), power('on', 2)], withoutOff],
+  ['one supply reads off and the other is silent', [power('off', 1), power('silent', 2)], withoutOff],
+  ['power reads off', [power('off')], withOff],
+  ['both supplies read off', [power('off', 1), power('off', 2)], withOff],
+];
+
+const every = powerSays.flatMap(([name, signs, grid]) =>
+  hypervisorWords.flatMap((h) =>
+    commandsWords.map((c) => ({
+      name,
+      h,
+      c,
+      signs: [...hypervisor(h), ...commands(c), ...signs],
+      expected: grid[h][c],
+    })),
+  ),
+);
+
+it.each(every)('$name, hypervisor $h, commands $c: $expected', ({ signs, expected }) => {
+  expect(judgeHost(signs).verdict).toBe(expected);
+});
+
+it('says the same in whatever order the signs came', () => {
+  const shuffled = fc
+    .constantFrom(...every)
+    .chain(({ signs, expected }) =>
+      fc.tuple(
+        fc.shuffledSubarray([...signs], { minLength: signs.length, maxLength: signs.length }),
+        fc.constant(expected),
+      ),
+    );
+  fc.assert(fc.property(shuffled, ([signs, expected]) => judgeHost(signs).verdict === expected));
+});
+
+it('never finds a host dead whose hypervisor or host commands answer', () => {
+  const answers = every.filter((e) => e.h === 'answers' || e.c === 'answers');
+  expect(answers.filter((e) => judgeHost(e.signs).verdict === 'dead-by-evidence')).toEqual([]);
+});
+
+it('never finds a host dead by one silent source', () => {
+  for (const one of [hypervisor('silent'), hypervisor('refused'), commands('silent'), [power('silent')], []])
+    expect(judgeHost(one).verdict).toBe('suspect');
+});
+
+it('names the boot id whenever the host told it', () => {
+  expect(judgeHost([...hypervisor('answers'), ...commands('answers')])).toMatchObject({ bootId });
+  expect(judgeHost([...hypervisor('hung'), ...commands('answers')])).toMatchObject({ bootId });
+});
+
+it('says which second source is missing', () => {
+  const said = judgeHost(hypervisor('silent'));
+  expect(said.verdict === 'suspect' && said.missing).toMatch(/host commands/);
+  const other = judgeHost(commands('silent'));
+  expect(other.verdict === 'suspect' && other.missing).toMatch(/hypervisor/);
+});
