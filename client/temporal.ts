@@ -62,7 +62,10 @@ function tlsOfEnvironment(env: NodeJS.ProcessEnv): TemporalSettings['tls'] {
   };
 }
 
-export function connectionOptions(settings: TemporalSettings): ConnectionOptions {
+/** Understood by the client's connection and by the worker's. */
+export function connectionOptions(
+  settings: TemporalSettings,
+): Pick<ConnectionOptions, 'address' | 'tls'> & { apiKey?: string } {
   return {
     address: settings.address,
     ...(settings.apiKey !== undefined && { apiKey: settings.apiKey }),

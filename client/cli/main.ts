@@ -2,9 +2,12 @@ import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addConfigCommands } from './commands/config';
+import { addDemoCommand } from './commands/demo';
 import { addHostCommands } from './commands/host';
 import { addIncidentCommands } from './commands/incident';
+import { addLabCommands } from './commands/lab';
 import { addStatusCommand } from './commands/status';
+import { addUpCommands } from './commands/up';
 import { addVmCommands } from './commands/vm';
 import type { Program } from './command';
 import { exitCodeHelp, exitCodes, type ExitCode } from './exit-codes';
@@ -61,6 +64,9 @@ export function buildProgram(state: Program): Command {
   addHostCommands(program, state);
   addVmCommands(program, state);
   addIncidentCommands(program, state);
+  addUpCommands(program, state);
+  addLabCommands(program, state);
+  addDemoCommand(program, state);
   addConfigCommands(program, state);
   return program;
 }

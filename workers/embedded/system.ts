@@ -28,6 +28,8 @@ export interface SystemOptions {
   readonly workers?: number;
   readonly progress: Progress;
   readonly env?: NodeJS.ProcessEnv;
+  /** Done before the system says that it runs, for instance starting the watches. */
+  readonly onRunning?: (runtime: RuntimeFile) => Promise<void>;
 }
 
 export interface EmbeddedSystem {
@@ -135,6 +137,7 @@ class System implements EmbeddedSystem {
       this.options.progress(`starting worker ${number}`);
       this.workers.push(await this.keep(`worker ${number}`, () => this.startWorker(number)));
     }
+    await this.options.onRunning?.(this.runtime);
     this.stage = 'running';
     this.record();
   }

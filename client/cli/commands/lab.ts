@@ -1,0 +1,185 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lab } from '../../../lab/lab';
+import { Refusal } from '../../errors';
+import { startInBackground } from '../background';
+import { addCommand, addGroup, type Context, type Program, text } from '../command';
+import { exitCodes, type ExitCode } from '../exit-codes';
+import { openSession } from '../session';
+import { table } from '../show';
+import { untilDiscovered } from '../watched';
+import { runsText } from './up';
+
+export function addLabCommands(program: Command, state: Program): void {
+  const lab = addGroup(
+    program,
+    'lab',
+    'real hosts on this machine: libvirt, QEMU, BMCs and guests whose disks tell the truth',
+    ['vmedic lab up', 'vmedic lab status --json', 'vmedic lab down'],
+  );
+  const folder = (): Option =>
+    new Option('--folder <dir>', "the lab's folder, shorter than 50 characters (default: below VMEDIC_HOME)");
+  addCommand(lab, state, {
+    usage: 'up',
+    summary: 'make the lab, or bring it up again, and start VMedic on it',
+    examples: ['vmedic lab up', 'vmedic lab up --hosts 4 --vms 20 --transient 5', 'vmedic lab up --bare'],
+    options: [
+      new Option('--hosts <n>', 'hosts').default(3).argParser(wholeNumber),
+      new Option('--vms <n>', 'VMs, spread over them').default(10).argParser(wholeNumber),
+      new Option(
+        '--transient <n>',
+        'so many of the VMs vanish from libvirt when they stop, as CloudStack makes them',
+      )
+        .default(0)
+        .argParser(wholeNumber),
+      new Option('--bare', 'do not start VMedic on it'),
+      folder(),
+    ],
+    run: up,
+  });
+  addCommand(lab, state, {
+    usage: 'down',
+    summary: 'end VMedic on the lab and remove everything the lab consists of',
+    examples: ['vmedic lab down'],
+    options: [folder()],
+    run: down,
+  });
+  addCommand(lab, state, {
+    usage: 'status',
+    summary: 'hosts, their power, BMCs and the VMs that run there, as the hosts themselves say',
+    examples: ['vmedic lab status', 'vmedic lab status --json'],
+    options: [folder()],
+    run: status,
+  });
+}
+
+function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('a whole number');
+  return Number(value);
+}
+
+/** Refuses with what is missing and the cure where real hosts cannot be had. */
+async function needLab(): Promise<void> {
+  const { labAvailability } = await import('../../../lab/availability');
+  const answer = await labAvailability();
+  if (!answer.available)
+    throw new Refusal('usage', 'NO_REAL_HOSTS', `Real hosts cannot be had here: ${answer.why}`, answer.cure);
+}
+
+async function folderOf(context: Context): Promise<string> {
+  if (context.flags['folder'] !== undefined) return text(context, 'folder');
+  const { defaultLabFolder } = await import('../../../lab/folder');
+  return defaultLabFolder(context.io.env);
+}
+
+export const systemDirOf = (labFolder: string): string => join(labFolder, 'system');
+
+async function up(context: Context): Promise<ExitCode> {
+  await needLab();
+  const folder = await folderOf(context);
+  const lab = await labIn(folder, context);
+  await lab.up();
+  await writeConfig(lab);
+  const status = await lab.status();
+  if (context.flags['bare'] === true) {
+    context.out.result(
+      status,
+      `${await statusText(context, lab)}\n\nVMedic is not started on it: vmedic up --config ${lab.configFile}`,
+    );
+    return exitCodes.done;
+  }
+  const system = await runningOn(context, lab);
+  context.out.note('waiting until VMedic knows every VM');
+  const session = await openSession(lab.configFile, context.io);
+  try {
+    const running = status.hosts.reduce((sum, host) => sum + (host.vms?.length ?? 0), 0);
+    await untilDiscovered(session.inventory, session.fleet, running);
+  } finally {
+    await session.close();
+  }
+  context.out.result(
+    { ...status, system },
+    `${await statusText(context, lab)}\n\n${runsText(context, system, systemDirOf(folder))}`,
+  );
+  return exitCodes.done;
+}
+
+async function labIn(folder: string, context: Context): Promise<Lab> {
+  const { createLab, openLab } = await import('../../../lab/lab');
+  const { readManifest } = await import('../../../lab/manifest');
+  const progress = (line: string): void => context.out.note(line);
+  if (readManifest(folder) !== undefined) {
+    context.out.note(`there is a lab in ${folder} already: bringing it up as it was made`);
+    return openLab(folder, progress);
+  }
+  const { hosts, vms, transient } = context.flags;
+  return createLab({
+    folder,
+    hosts: Number(hosts),
+    vms: Number(vms),
+    transient: Number(transient),
+    progress,
+  });
+}
+
+/** The lab's own config, and where its embedded system keeps its state: in the lab's folder, so that it goes with it. */
+export async function writeConfig(lab: Lab): Promise<void> {
+  const { labConfig } = await import('../../../lab/config');
+  const { stringify } = await import('yaml');
+  const config = { ...labConfig(lab), stateDir: systemDirOf(lab.folder) };
+  writeFileSync(lab.configFile, `# Made by vmedic for this lab; it goes with it.\n${stringify(config)}`, {
+    mode: 0o600,
+  });
+}
+
+async function runningOn(context: Context, lab: Lab) {
+  const { isSupervised, readRuntime } = await import('../../../workers/embedded/runtime-file');
+  const stateDir = systemDirOf(lab.folder);
+  const before = readRuntime(stateDir);
+  if (before !== undefined && before.stage === 'running' && isSupervised(before)) return before;
+  context.out.note('starting VMedic on it');
+  return startInBackground(context, lab.configFile, stateDir);
+}
+
+async function down(context: Context): Promise<ExitCode> {
+  const folder = await folderOf(context);
+  const removed = await removeEverything(folder, (line) => context.out.note(line));
+  context.out.result(
+    { removed, folder },
+    removed ? `The lab in ${folder} is gone.` : `There is no lab in ${folder}.`,
+  );
+  return exitCodes.done;
+}
+
+/** Ends VMedic first, so that nothing recovers what is being taken down. */
+export async function removeEverything(folder: string, progress: (line: string) => void): Promise<boolean> {
+  const { stopEmbeddedSystem } = await import('../../../workers/embedded/system');
+  const { removeLab } = await import('../../../lab/remove');
+  const stopped = await stopEmbeddedSystem(systemDirOf(folder));
+  rmSync(systemDirOf(folder), { recursive: true, force: true });
+  const removed = await removeLab(folder, progress);
+  return stopped || removed;
+}
+
+async function status(context: Context): Promise<ExitCode> {
+  const { openLab } = await import('../../../lab/lab');
+  const { readManifest } = await import('../../../lab/manifest');
+  const folder = await folderOf(context);
+  if (readManifest(folder) === undefined)
+    throw new Refusal('usage', 'NO_LAB', `There is no lab in ${folder}`, 'vmedic lab up');
+  const lab = openLab(folder);
+  context.out.result(await lab.status(), await statusText(context, lab));
+  return exitCodes.done;
+}
+
+async function statusText({ out }: Context, lab: Lab): Promise<string> {
+  const { hosts } = await lab.status();
+  const rows = hosts.map((host) => [
+    host.id,
+    host.power,
+    `${host.bmc.address}:${host.bmc.port}`,
+    host.vms === null ? 'does not say' : host.vms.join(' '),
+  ]);
+  return table(out, ['HOST', 'POWER', 'BMC (IPMI)', 'VMS THAT RUN'], rows);
+}

@@ -1,0 +1,131 @@
+/** The one place where drivers are chosen: config -> drivers -> ports. */
+import { dirname } from 'node:path';
+import type { Logger } from 'pino';
+import type { Ports } from '../activities/ports';
+import type { Fleet, Pool } from '../domain/fleet';
+import { fenceDeviceId, hostId, type PoolId } from '../domain/ids';
+import { openChildGateway } from '../drivers/child-processes';
+import { createDirectoryStorage } from '../drivers/directory';
+import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
+import { createHostCommands, type HostCommandsOptions, type HostTransport } from '../drivers/host-commands';
+import { createLibvirtHypervisor } from '../drivers/libvirt';
+import { migrateInventory, openInventory } from '../drivers/postgres';
+import { connectSimulated } from '../drivers/simulated';
+import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
+import { logNotifier } from './log-notifier';
+
+export interface Composed {
+  readonly ports: Ports;
+  readonly fleet: Fleet;
+  /** Ends whatever the drivers started. */
+  close(): Promise<void>;
+}
+
+export interface ComposeSetup {
+  readonly config: VmedicConfig;
+  readonly configPath: string;
+  readonly inventoryUrl: string;
+  readonly log: Logger;
+}
+
+type World = Omit<Ports, 'inventory' | 'notifier'> & { close(): Promise<void> };
+
+/**
+ * Brings the inventory's tables to this version and opens every driver the config asks for.
+ *
+ * @throws DriverFault `INVENTORY_UNREACHABLE`, or a sentence when the simulated datacenter is not there.
+ */
+export async function composePorts(setup: ComposeSetup): Promise<Composed> {
+  const fleet = fleetOf(setup.config);
+  await migrateInventory(setup.inventoryUrl);
+  const { close: closeWorld, ...world } =
+    setup.config.simulated !== undefined && isSimulated(setup.config)
+      ? await simulatedWorld(setup.config.simulated.socket)
+      : realWorld(setup, fleet);
+  const inventory = openInventory({ url: setup.inventoryUrl });
+  return {
+    fleet,
+    ports: { ...world, inventory, notifier: logNotifier(setup.log) },
+    async close() {
+      await Promise.all([closeWorld(), inventory.close()]);
+    },
+  };
+}
+
+const hostsOf = (config: VmedicConfig): HostConfig[] => config.clusters.flatMap((c) => c.hosts);
+
+/** The config check has made sure that they do not mix. */
+const isSimulated = (config: VmedicConfig): boolean =>
+  hostsOf(config).some((host) => host.hypervisor.driver === 'simulated');
+
+async function simulatedWorld(socket: string): Promise<World> {
+  const { ports, close } = await connectSimulated(socket);
+  const { fencing, hypervisor, hostCommands, storageLocks, volumes } = ports;
+  return { fencing, hypervisor, hostCommands, storageLocks, volumes, close };
+}
+
+function realWorld({ config, configPath }: ComposeSetup, fleet: Fleet): World {
+  const gateway = openChildGateway();
+  const libvirt = createLibvirtHypervisor({
+    gateway,
+    poolOf: poolOf(fleet.pools),
+    hosts: hostsOf(config).flatMap(({ id, hypervisor }) =>
+      hypervisor.driver === 'libvirt' ? [{ id: hostId(id), uri: hypervisor.uri }] : [],
+    ),
+  });
+  const fencing = createFenceAgents({ gateway, devices: devicesOf(config, dirname(configPath)) });
+  const hostCommands = createHostCommands({
+    gateway,
+    hosts: hostsOf(config).flatMap(commandsOf),
+    pingGuestAgent: (host, vm, signal) => libvirt.pingGuestAgent(host, vm, signal),
+  });
+  const directory = createDirectoryStorage({
+    pools: fleet.pools,
+    inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
+  });
+  return {
+    fencing,
+    hypervisor: libvirt,
+    hostCommands,
+    ...directory,
+    async close() {
+      await Promise.all([libvirt.close(), fencing.close(), hostCommands.close()]);
+      await gateway.close();
+    },
+  };
+}
+
+/** The pool with the longest path that the disk lies under. */
+export function poolOf(pools: readonly Pool[]): (path: string) => PoolId | undefined {
+  const byLength = pools
+    .flatMap(({ id, path }) => (path === undefined ? [] : [{ id, folder: `${path.replace(/\/+$/, '')}/` }]))
+    .sort((a, b) => b.folder.length - a.folder.length);
+  return (path) => byLength.find(({ folder }) => path.startsWith(folder))?.id;
+}
+
+/** A password is read at each call: correcting the file is enough. */
+function devicesOf(config: VmedicConfig, folder: string): FenceDeviceSetup[] {
+  return hostsOf(config)
+    .flatMap((host) => host.fencing ?? [])
+    .flatMap((level) => level.devices)
+    .map(({ id, agent, options, password }) => ({
+      id: fenceDeviceId(id),
+      agent,
+      options: options ?? {},
+      ...(password !== undefined && { password: () => secretOrThrow(password, folder) }),
+    }));
+}
+
+function commandsOf({ id, commands }: HostConfig): HostCommandsOptions['hosts'][number][] {
+  if (commands.driver === 'simulated') return [];
+  const transport: HostTransport =
+    commands.driver === 'namespace'
+      ? { driver: 'namespace', enter: commands.enter }
+      : {
+          driver: 'ssh',
+          target: commands.target,
+          ...(commands.options !== undefined && { options: commands.options }),
+        };
+  const { bootIdCommand } = commands;
+  return [{ id: hostId(id), transport, ...(bootIdCommand !== undefined && { bootIdCommand }) }];
+}
