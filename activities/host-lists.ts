@@ -1,36 +1,43 @@
 /**
- * Complete lists of hosts, read once for many askers: a storm of restarts asks every survivor the same question. A list keeps its own time
- * of reading, so ageing rules see how old it is; `fresh` always reads anew.
+ * Complete lists of hosts, one read for many askers: a storm of restarts asks every survivor the same question.
+ *
+ * INVARIANT: a list that is handed out was begun after it was asked for. An older one, however young, may be from before the asker's own last
+ * act: a VM that this very recovery had started a moment ago would look as if it ran nowhere.
  */
 import type { HostId } from '../domain/ids';
 import type { HostVmList } from '../domain/observations';
 import type { HypervisorPort } from './ports';
 
-/** Far below the age limit of a permit's lists, long enough to serve a burst of starts from one read. */
-const sharedForMs = 1_000;
+interface Reads {
+  underWay: Promise<HostVmList>;
+  /** Begins when `underWay` ends; shared by everybody who asked meanwhile. */
+  next: Promise<HostVmList> | undefined;
+}
 
 export class HostLists {
-  private readonly reads = new Map<
-    HostId,
-    { readonly begunMs: number; readonly list: Promise<HostVmList> }
-  >();
+  private readonly reads = new Map<HostId, Reads>();
 
-  constructor(private readonly hypervisor: HypervisorPort) {}
+  constructor(private readonly hypervisor: Pick<HypervisorPort, 'list'>) {}
 
-  fresh(host: HostId, signal: AbortSignal): Promise<HostVmList> {
-    return this.hypervisor.list(host, signal);
+  /** Not bound to one asker's cancellation, because others wait for the same read: the driver's own deadline ends it. */
+  read(host: HostId): Promise<HostVmList> {
+    const known = this.reads.get(host);
+    if (known === undefined) return this.begin(host);
+    known.next ??= known.underWay.then(
+      () => this.begin(host),
+      () => this.begin(host),
+    );
+    return known.next;
   }
 
-  /** A list begun no earlier than `notBeforeMs` and at most a second old. */
-  recent(host: HostId, notBeforeMs: number): Promise<HostVmList> {
-    const now = Date.now();
-    const known = this.reads.get(host);
-    if (known !== undefined && now - known.begunMs <= sharedForMs && known.begunMs >= notBeforeMs)
-      return known.list;
-    // Not bound to one asker's cancellation: others wait for the same read. The driver's own deadline ends it.
+  private begin(host: HostId): Promise<HostVmList> {
     const list = this.hypervisor.list(host, new AbortController().signal);
-    this.reads.set(host, { begunMs: now, list });
-    list.catch(() => this.reads.delete(host));
+    const mine: Reads = { underWay: list, next: undefined };
+    this.reads.set(host, mine);
+    const done = (): void => {
+      if (this.reads.get(host) === mine && mine.next === undefined) this.reads.delete(host);
+    };
+    list.then(done, done);
     return list;
   }
 }

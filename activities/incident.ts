@@ -36,11 +36,18 @@ export const incidentActivities = (env: Environment) => ({
   }): Promise<IncidentBrief> {
     const host = declaredHost(env, input.hostId);
     const cluster = clusterById(env, input.clusterId);
-    const [record, vms] = await Promise.all([
+    const [record, vms, reservations] = await Promise.all([
       env.inventory.host(input.hostId),
       env.inventory.vms({ hostId: input.hostId }),
+      env.inventory.reservations(),
     ]);
-    const roster = vms
+    // A VM that another recovery was about to start here is this host's matter too: its run must hear that its target is gone.
+    const onTheirWay = reservations.filter(
+      (r) => r.hostId === input.hostId && !vms.some((v) => v.vmId === r.vmId),
+    );
+    const coming =
+      onTheirWay.length === 0 ? [] : await env.inventory.vms({ ids: onTheirWay.map((r) => r.vmId) });
+    const roster = [...vms, ...coming]
       .filter((v) => v.protected && v.desired === 'running')
       .map((v) => ({ vmId: v.vmId, name: v.name }));
     const openedAt = nowIso();
@@ -92,7 +99,8 @@ export const incidentActivities = (env: Environment) => ({
     alert?: AlertInput;
     clearAlerts: readonly string[];
   }): Promise<void> {
-    await tell(env, input.incidentId, 'closed', 'phase', input.sentence, input.facts);
+    // By phase, because a fence of its own may have closed the incident before a recovery took it up again.
+    await tell(env, input.incidentId, `closed-${input.phase}`, 'phase', input.sentence, input.facts);
     await env.inventory.updateIncident(input.incidentId, {
       phase: input.phase,
       summary: input.sentence,

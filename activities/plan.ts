@@ -114,7 +114,7 @@ export async function candidates(
 
 async function answers(env: Environment, host: HostId): Promise<boolean> {
   try {
-    await env.lists.recent(host, 0);
+    await env.lists.read(host);
     return true;
   } catch (error) {
     // A host that does not answer takes no VM; why it does not is another incident's matter.

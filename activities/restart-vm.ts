@@ -150,7 +150,7 @@ export const restartVmActivities = (env: Environment) => ({
   /** For a start whose outcome is not known: one look at the target. */
   async whereIsVm(input: { vmId: VmId; target: HostId }): Promise<'running' | 'at-rest' | 'unknown'> {
     try {
-      const list = await env.lists.fresh(input.target, signal());
+      const list = await env.lists.read(input.target);
       const seen = list.vms.find((v) => v.vmId === input.vmId);
       if (seen === undefined || isAtRest(seen.state)) return 'at-rest';
       return seen.state === 'running' ? 'running' : 'unknown';
@@ -307,7 +307,7 @@ async function account(env: Environment, host: HostId, target: HostId, basis: St
   return {
     hostId: host,
     by: 'own-list',
-    list: await env.lists.recent(host, Date.parse(basis.incidentBeganAt)),
+    list: await env.lists.read(host),
   };
 }
 
@@ -341,7 +341,7 @@ async function readBackStart(
     problem?.fault ?? fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host: target, vm: vm.name });
   for (;;) {
     try {
-      const list = await env.lists.fresh(target, signal());
+      const list = await env.lists.read(target);
       const seen = list.vms.find((v) => v.vmId === vm.vmId);
       if (seen?.state === 'running') return { kind: 'running' };
       const atRest = seen === undefined || isAtRest(seen.state);
@@ -441,12 +441,12 @@ async function removeStaleDefinitions(
 
 /** Undefines the VM on a host where it is at rest, reads back that it is gone, then forgets the sighting. */
 async function takeDefinitionAway(env: Environment, vm: VmRecord, host: HostId): Promise<void> {
-  const seen = (await env.lists.fresh(host, signal())).vms.find((v) => v.vmId === vm.vmId);
+  const seen = (await env.lists.read(host)).vms.find((v) => v.vmId === vm.vmId);
   if (seen !== undefined) {
     if (!isAtRest(seen.state))
       throw new DriverFault('EVIDENCE_CONTRADICTED', { host, detail: `${vm.name} is ${seen.state} there` });
     const outcome = await env.hypervisor.undefine(host, vm.vmId, signal());
-    const after = (await env.lists.fresh(host, signal())).vms.some((v) => v.vmId === vm.vmId);
+    const after = (await env.lists.read(host)).vms.some((v) => v.vmId === vm.vmId);
     if (after)
       throw new DriverFault('HYPERVISOR_UNREACHABLE', {
         host,
