@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Bmc } from './bmc/bmc';
 import type { Lab } from './lab';
 
 /** A beat guest is well when it beats. */
@@ -15,6 +16,16 @@ export interface LabCapacity {
 
 /** Room for some sixty guests on each host, and few enough for a test to fill it. */
 const DEFAULT_CAPACITY: LabCapacity = { memoryMiB: 256, vcpus: 64 };
+
+export interface LabFenceLevel {
+  readonly name: string;
+  readonly devices: readonly {
+    readonly id: string;
+    readonly agent: string;
+    readonly options: Readonly<Record<string, string | number | boolean>>;
+    readonly password: string;
+  }[];
+}
 
 /** What `vmedic.yaml` says about this lab: hosts, fencing by IPMI and then Redfish, the shared folder, health by console. */
 export function labConfig(lab: Lab, capacity: LabCapacity = DEFAULT_CAPACITY) {
@@ -48,9 +59,9 @@ export function writeLabConfig(lab: Lab, capacity?: LabCapacity): string {
   return lab.configFile;
 }
 
-function fencingOf(lab: Lab, host: string) {
+function fencingOf(lab: Lab, host: string): LabFenceLevel[] {
   const { ipmi, redfish } = lab.bmc(host);
-  const login = (bmc: typeof ipmi | typeof redfish) => ({
+  const login = (bmc: Bmc) => ({
     ip: bmc.address,
     ipport: bmc.port,
     username: bmc.username,

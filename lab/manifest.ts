@@ -59,11 +59,15 @@ export function readManifest(lab: string): LabManifest | undefined {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw cause;
   }
+  const manifest = parsed(lab, text);
+  if (manifest.version === 1) return manifest as LabManifest;
+  throw new Error(`the lab in ${lab} is of another version of VMedic: take it down and make it anew`);
+}
+
+function parsed(lab: string, text: string): { version: number } {
   try {
-    const manifest = JSON.parse(text) as LabManifest;
-    if (manifest.version === 1) return manifest;
+    return JSON.parse(text) as { version: number };
   } catch (cause) {
     throw new Error(`${join(lab, MANIFEST)} is damaged: take the lab down and make it anew`, { cause });
   }
-  throw new Error(`the lab in ${lab} is of another version of VMedic: take it down and make it anew`);
 }
