@@ -39,6 +39,7 @@ export async function simulatedDatacenter(options: SimulatedDatacenterOptions): 
   options.progress(`starting a simulated datacenter: ${world.hosts.length} hosts, ${world.vms.length} VMs`);
   const running = await startSimulatedProcess({ socket, world });
   const connection = await connectSimulated(socket);
+  const bootsBefore = new Set((await connection.control.snapshot()).processes.map((p) => p.boot));
   const configPath = join(folder, 'vmedic.yaml');
   const stateDir = join(folder, 'system');
   writeFileSync(configPath, stringify(configOf(world, socket, stateDir)), { mode: 0o600 });
@@ -52,7 +53,7 @@ export async function simulatedDatacenter(options: SimulatedDatacenterOptions): 
       await connection.control.cutPower(hostId(host));
       return `the simulated power of ${host} is cut`;
     },
-    onSignOfLife: (vms, signal, back) => void watchWorld(connection, world, vms, signal, back),
+    onSignOfLife: (vms, signal, back) => void watchWorld(connection, bootsBefore, world, vms, signal, back),
     look: async () => seenIn(await connection.control.snapshot(), world),
     async close() {
       await options.remove(folder);
@@ -94,6 +95,7 @@ const isUp = (process: WorldSnapshot['processes'][number]): boolean => process.e
 
 async function watchWorld(
   { control }: SimulatedConnection,
+  bootsBefore: ReadonlySet<string>,
   world: WorldSpec,
   vms: readonly string[],
   signal: AbortSignal,
@@ -102,7 +104,7 @@ async function watchWorld(
   const waited = new Map(world.vms.filter((v) => vms.includes(v.name)).map((v) => [v.id, v.name]));
   while (waited.size > 0 && !signal.aborted) {
     const { processes } = await control.snapshot();
-    for (const process of processes.filter(isUp)) {
+    for (const process of processes.filter((p) => isUp(p) && !bootsBefore.has(p.boot))) {
       const name = waited.get(process.vmId);
       if (name === undefined) continue;
       waited.delete(process.vmId);

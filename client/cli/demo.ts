@@ -71,7 +71,7 @@ async function recoverAndJudge(
   );
   out.note(`  ${await datacenter.cutPower(host)}`);
   out.note(
-    'VMedic is told of it by the demo itself: in this version the watch learns, and a person or a webhook triggers.',
+    'The demo plays the monitor and tells VMedic: its own watch learns what runs where, but triggers nothing yet.',
   );
   out.note('');
   const recoveries = await session.recoveries();
