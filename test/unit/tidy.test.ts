@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 
 const root = join(__dirname, '..', '..');
 const LINES_MAX = 400;
-const COLUMNS_MAX = 200;
+const COLUMNS_MAX = 240;
 
 interface TextFile {
   readonly path: string;
