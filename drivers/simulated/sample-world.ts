@@ -37,7 +37,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
   const cluster = clusterId(options.clusterId ?? 'sim');
   const memoryMiB = options.memoryMiBPerVm ?? 4;
   const total = options.hosts * options.vmsPerHost;
-  const pool = pools[options.storage ?? 'dir'];
+  const pool = { ...pools[options.storage ?? 'dir'], id: poolId(`${options.prefix ?? ''}shared`) };
   const names = Array.from({ length: options.hosts }, (_, i) => (options.prefix ?? '') + hostName(i));
   const hosts = names.map((name): HostSpec => ({
     id: hostId(name),

@@ -225,6 +225,7 @@ describe('a start permit', () => {
       },
       /list of hv-c/,
     ],
+    ['the time of the incident cannot be read', { incidentBeganAt: 'then' }, /list of hv-b is older/],
     [
       'the target is fenced',
       { accounts: [byEvidence(off()), byEvidence(off(0, b), b), byList(c)] },
