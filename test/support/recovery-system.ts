@@ -102,7 +102,8 @@ export const testTrigger = (reason = 'test'): Trigger => ({
 });
 
 let runtimeInstalled = false;
-function quietRuntime(): void {
+/** Once per test file, before anything else of the SDK. */
+export function quietRuntime(): void {
   if (runtimeInstalled) return;
   runtimeInstalled = true;
   const logger = new DefaultLogger('ERROR');
@@ -152,7 +153,7 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
 }
 
 /** What the watch does, once, without a workflow: so that the world is known before anything fails. */
-async function discover(ports: Ports, fleet: Fleet): Promise<void> {
+export async function discover(ports: Ports, fleet: Fleet): Promise<void> {
   const { MockActivityEnvironment } = await import('@temporalio/testing');
   const activities = createActivities(ports, fleet);
   for (const cluster of fleet.clusters)
@@ -162,12 +163,13 @@ async function discover(ports: Ports, fleet: Fleet): Promise<void> {
     );
 }
 
-function workerSet(
+/** The workers of one task queue and its power queue; stopped as abruptly as a worker can be within its process. */
+export function workerSet(
   address: string,
   taskQueue: string,
   ports: Ports,
   fleet: Fleet,
-  { maxCachedWorkflows, intercept }: SystemOptions,
+  { maxCachedWorkflows, intercept }: Pick<SystemOptions, 'maxCachedWorkflows' | 'intercept'>,
 ) {
   let running: { workers: Worker[]; done: Promise<unknown>; connection: NativeConnection } | undefined;
   return {
