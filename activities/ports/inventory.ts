@@ -42,7 +42,8 @@ export type IncidentChange = Partial<
 /**
  * Theory of operation. What VMedic knows, shared by CLI, API and workers: always a PostgreSQL server. Rows change by compare-and-set
  * on their version; a lost race throws `RECORD_CHANGED`. Every write may be repeated (workers die between the write and its report):
- * repeated with the same arguments it changes nothing more. Faults: `INVENTORY_UNREACHABLE`, `RECORD_CHANGED`, `UNKNOWN_VM`.
+ * repeated with the same arguments it changes nothing more. Faults: `INVENTORY_UNREACHABLE`, `RECORD_CHANGED`, `UNKNOWN_VM`,
+ * `UNKNOWN_HOST`, `UNKNOWN_INCIDENT`.
  */
 export interface InventoryPort {
   /** Makes sure that every declared host has a row; never changes existing ones. */
@@ -69,7 +70,9 @@ export interface InventoryPort {
   /**
    * Stores what one host's complete list showed: new VMs are added (desired = running when seen running), definitions get a new version
    * when their text changed, sightings are recorded for the VMs listed and removed for this host's others. Never changes `hostId`
-   * or `desired` of a VM that is known already, unless `adopt` names it.
+   * or `desired` of a VM that is known already, unless `adopt` names it. A VM's record and definition follow the list of the host that
+   * the record names, and no other's: a stale definition elsewhere is only sighted. The list must be complete: a VM left out of `vms`
+   * counts as gone from this host. One that is there but whose definition was not read is passed with `definitionText` undefined.
    */
   recordDiscovery(
     hostId: HostId,

@@ -8,6 +8,7 @@ import { query } from '../support/databases';
 import { debianPostgres, type OwnCluster, startDebianCluster } from '../support/debian-postgres';
 import { freshInventory } from '../support/inventory';
 import { describeIf } from '../support/optional';
+import { allAtOnce } from './inventory/all-at-once';
 import { inventoryCases } from './inventory.contract';
 import { reachCases } from './inventory/reach.cases';
 import { losesNothingWhenKilled } from './inventory/crash';
@@ -19,7 +20,7 @@ function runCases(server: () => string | undefined): void {
     const other = openInventory({ url: fresh.url });
     try {
       const behind = (sql: string) => query(fresh.url, sql);
-      await run({ inventory: fresh.inventory, other, behind });
+      await run({ inventory: fresh.inventory, other, behind, allAtOnce: allAtOnce(fresh.url) });
     } finally {
       await other.close();
       await fresh.close();

@@ -19,11 +19,11 @@ export const hostCases: readonly InventoryCase[] = [
   },
   {
     name: 'of two changes made from one version of a host exactly one wins',
-    async run({ inventory, other }) {
+    async run({ inventory, other, allAtOnce }) {
       await declareHosts(inventory);
-      const both = await Promise.allSettled([
-        inventory.updateHost(hvA, 1, { standing: 'excluded' }),
-        other.updateHost(hvA, 1, { standing: 'maintenance' }),
+      const both = await allAtOnce(`select 1 from hosts where host_id = '${hvA}' for update`, [
+        () => inventory.updateHost(hvA, 1, { standing: 'excluded' }),
+        () => other.updateHost(hvA, 1, { standing: 'maintenance' }),
       ]);
       const won = both.flatMap((r) => (r.status === 'fulfilled' ? [r.value.standing] : []));
       expect(won).toHaveLength(1);

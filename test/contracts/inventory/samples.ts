@@ -18,6 +18,11 @@ export interface InventorySubject {
   readonly other: OpenInventory;
   /** Runs SQL past the driver, for what only a fault or an intruder would do. */
   readonly behind: (sql: string) => Promise<unknown[]>;
+  /** Keeps the rows of a `select … for update` locked until all `calls` wait for them: so they have all read before the first writes. */
+  readonly allAtOnce: <T>(
+    rows: string,
+    calls: readonly (() => Promise<T>)[],
+  ) => Promise<PromiseSettledResult<T>[]>;
 }
 
 export interface InventoryCase {

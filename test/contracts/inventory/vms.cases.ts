@@ -19,14 +19,14 @@ export const vmCases: readonly InventoryCase[] = [
   },
   {
     name: 'of many changes made from one version of a VM exactly one wins',
-    async run({ inventory, other }) {
+    async run({ inventory, other, allAtOnce }) {
       await smallFleet(inventory);
-      const changes = Array.from({ length: 10 }, (_, i) =>
-        (i % 2 === 0 ? inventory : other).updateVm(web, 1, { epoch: i + 1 }),
+      const changes = Array.from(
+        { length: 10 },
+        (_, i) => () => (i % 2 === 0 ? inventory : other).updateVm(web, 1, { epoch: i + 1 }),
       );
-      const won = (await Promise.allSettled(changes)).flatMap((r) =>
-        r.status === 'fulfilled' ? [r.value] : [],
-      );
+      const ends = await allAtOnce(`select 1 from vms where vm_id = '${web}' for update`, changes);
+      const won = ends.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []));
       expect(won).toHaveLength(1);
       expect(await inventory.vm(web)).toEqual(won[0]);
     },
