@@ -41,9 +41,11 @@ node:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 3) ? 0 : 1)' \
 	  || { echo "Node.js 20.3 or newer is needed (https://nodejs.org)" >&2; exit 1; }
 
+# Not `npm ci`: it refuses a lockfile that lacks the binaries of other platforms, and npm writes only those that its registry offered.
+# This takes the same versions from the lockfile and leaves the file alone.
 npm: node
 	@test -e $(NPM_STAMP) || { echo "installing npm packages (about a minute the first time)" >&2 \
-	  && npm ci --no-audit --no-fund --loglevel=error && touch $(NPM_STAMP); }
+	  && npm install --no-save --no-audit --no-fund --loglevel=error && touch $(NPM_STAMP); }
 
 build: npm ## compile
 	@$(MAKE) dist/.built
