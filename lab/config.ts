@@ -1,6 +1,4 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import type { Bmc } from './bmc/bmc';
 import type { Lab } from './lab';
 
@@ -50,13 +48,6 @@ export function labConfig(lab: Lab, capacity: LabCapacity = DEFAULT_CAPACITY) {
     ],
     health: { default: { kind: 'console' as const, pattern: CONSOLE_PATTERN, timeout: '20s' } },
   };
-}
-
-/** Writes `vmedic.yaml` into the lab's folder. @returns its path. */
-export function writeLabConfig(lab: Lab, capacity?: LabCapacity): string {
-  const says = '# Made by `vmedic lab up` for this lab; it goes with it.\n';
-  writeFileSync(lab.configFile, says + stringify(labConfig(lab, capacity)), { mode: 0o600 });
-  return lab.configFile;
 }
 
 function fencingOf(lab: Lab, host: string): LabFenceLevel[] {
