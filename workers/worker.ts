@@ -58,7 +58,7 @@ export async function runWorker(setup: WorkerSetup): Promise<void> {
 
 const sharedOptions = {
   // A polite stop lets a short act end by itself; what is longer is cancelled, and taken up again by another worker.
-  shutdownGraceTime: '5s',
+  shutdownGraceTime: '2s',
   shutdownForceTime: '20s',
 } as const satisfies Partial<WorkerOptions>;
 

@@ -23,7 +23,7 @@ export async function startInBackground(
   const launcher = join(packageRoot(), 'bin', 'vmedic');
   const child = spawn(process.execPath, [launcher, 'up', '--config', configPath, '--state-dir', stateDir], {
     detached: true,
-    stdio: ['ignore', log, log],
+    stdio: ['ignore', 'ignore', log],
     env: context.io.env,
   });
   closeSync(log);

@@ -13,10 +13,13 @@ export function untilSignal(): {
     settle(signal);
   };
   for (const signal of signals) process.on(signal, listen);
+  // A signal that is waited for keeps no process alive; this does.
+  const alive = setInterval(() => undefined, 60_000);
   return {
     signalled,
     abort: controller.signal,
     stop() {
+      clearInterval(alive);
       for (const signal of signals) process.removeListener(signal, listen);
     },
   };

@@ -130,6 +130,7 @@ class System implements EmbeddedSystem {
 
   async start(): Promise<void> {
     this.record();
+    await this.endLeftWorkers();
     await Promise.all([this.startTemporal(), this.startPostgres()]);
     if (this.postgres !== undefined) await migrateInventory(this.postgres.current.url);
     this.record();
@@ -152,6 +153,14 @@ class System implements EmbeddedSystem {
     await this.temporal?.stop();
     await this.postgres?.stop();
     rmSync(join(this.options.stateDir, 'runtime.json'), { force: true });
+  }
+
+  /** Before the servers, which they could then no longer tell that they end. */
+  private async endLeftWorkers(): Promise<void> {
+    const { stateDir, progress } = this.options;
+    const workers = leftBehind(stateDir).filter((left) => left.name.startsWith('worker'));
+    if (workers.length > 0) progress(`ending ${workers.length} workers that an earlier run left behind`);
+    await Promise.all(workers.map((left) => endProcess(left.server, left.signal, leftWorkerStopMs)));
   }
 
   private async startTemporal(): Promise<void> {
@@ -196,6 +205,9 @@ class System implements EmbeddedSystem {
   }
 }
 
+/** What a worker does not finish in this time the next one takes up again. */
+const leftWorkerStopMs = 5_000;
+
 /** A socket's whole path has 107 bytes, and PostgreSQL adds 17. */
 const socketDirBytesMax = 85;
 
@@ -206,17 +218,27 @@ function socketDirFor(stateDir: string): string {
   return join(tmpdir(), `vmedic-${process.getuid?.() ?? 0}-${name}`);
 }
 
-/** Servers recorded in the folder that still run. PostgreSQL ends at once but cleanly on SIGINT. */
-function leftBehind(stateDir: string): { server: ProcessIdentity; signal: NodeJS.Signals }[] {
-  const found: { server: ProcessIdentity; signal: NodeJS.Signals }[] = [];
-  for (const folder of [stateDir, join(stateDir, 'pg')]) {
-    for (const file of namesIn(folder).filter((name) => name.endsWith('process.json'))) {
-      const { server } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { server: ProcessIdentity };
-      if (isAlive(server))
-        found.push({ server, signal: /^(worker|temporal)/.test(file) ? 'SIGTERM' : 'SIGINT' });
-    }
-  }
-  return found;
+interface LeftBehind {
+  readonly name: string;
+  readonly server: ProcessIdentity;
+  readonly signal: NodeJS.Signals;
+}
+
+const recordEnding = '.process.json';
+
+/** Servers recorded in the folder that still run, workers first. PostgreSQL ends at once but cleanly on SIGINT. */
+function leftBehind(stateDir: string): LeftBehind[] {
+  return namesIn(stateDir)
+    .filter((file) => file.endsWith(recordEnding))
+    .map((file): LeftBehind => {
+      const { server } = JSON.parse(readFileSync(join(stateDir, file), 'utf8')) as {
+        server: ProcessIdentity;
+      };
+      const name = file.slice(0, -recordEnding.length);
+      return { name, server, signal: name === 'pg' ? 'SIGINT' : 'SIGTERM' };
+    })
+    .filter((left) => isAlive(left.server))
+    .sort((a, b) => Number(b.name.startsWith('worker')) - Number(a.name.startsWith('worker')));
 }
 
 function namesIn(folder: string): string[] {

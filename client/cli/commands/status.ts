@@ -101,7 +101,7 @@ export function troublesOf(seen: {
       next: i.nextCommand ?? `vmedic incident watch ${i.incidentId}`,
     })),
     ...alerts
-      .filter((a) => !open.some((i) => i.incidentId === a.incidentId))
+      .filter((a) => a.severity !== 'info' && !open.some((i) => i.incidentId === a.incidentId))
       .map((a) => ({
         what: a.sentence,
         since: a.raisedAt,
