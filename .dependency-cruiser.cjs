@@ -100,7 +100,7 @@ const forbidden = [
     comment: 'a production worker carries neither',
     severity: 'error',
     from: { path: '^workers/' },
-    to: { path: '^(client/cli|lab|bench)/' },
+    to: { path: '^(client/cli|lab|bench)/', ...type },
   },
   {
     name: 'lab-knows-nothing-of-recovery',
