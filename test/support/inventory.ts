@@ -15,7 +15,7 @@ export interface FreshInventory {
 
 /**
  * An empty inventory of one's own, on the PostgreSQL server that the run shares (`VMEDIC_TEST_POSTGRES`), or, where no setup started one,
- * on a server that ends with this process.
+ * on a server of the test file's own.
  */
 export async function freshInventory(server?: string): Promise<FreshInventory> {
   const database = await migratedDatabase(
@@ -42,11 +42,23 @@ async function ownServer(): Promise<string> {
 async function startOwn(): Promise<EmbeddedPostgres> {
   const { startEmbeddedPostgres } = await import('../../workers/embedded/postgres');
   const folder = mkdtempSync(join(tmpdir(), 'vmi-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  return startEmbeddedPostgres({
+  const server = await startEmbeddedPostgres({
     dataDir: join(folder, 'pg'),
     socketDir: join(folder, 's'),
     durability: 'none',
     dieWithParent: true,
   });
+  return {
+    ...server,
+    async stop() {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
+
+// Each test file loads this module anew, and so ends its own server; beyond jest the process's end has to do.
+if (typeof afterAll === 'function')
+  afterAll(async () => {
+    await (await started)?.stop();
+  });
