@@ -46,7 +46,9 @@ export interface Attested extends EvidenceFacts {
 
 export type FenceEvidence = (ObservedOff | Attested) & Proof<'FenceEvidence'>;
 
-export type Refused = { readonly refused: readonly string[] };
+export interface Refused {
+  readonly refused: readonly string[];
+}
 
 /** Evidence from readings: every device of the level must have been read, and read as off. */
 export function evidenceFromReadings(

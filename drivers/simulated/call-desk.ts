@@ -140,7 +140,7 @@ export class CallDesk {
       .finally(() => signal.removeEventListener('abort', gone));
   }
 
-  private async lie({ port, call, args }: PortCall, answer: unknown): Promise<unknown> {
+  private lie({ port, call, args }: PortCall, answer: unknown): unknown {
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) return answer;
     const observedAt = this.world.now();
     const [host, device] = args as [string, { id: string; agent: string } | undefined];

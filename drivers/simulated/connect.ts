@@ -77,7 +77,10 @@ class Line {
         this.socket = undefined;
         for (const waiting of [...this.waiting.values()]) waiting('lost');
       });
-      onLines<FromWorld>(socket, (message) => this.waiting.get(message.id)?.(message));
+      onLines(socket, (said) => {
+        const message = said as FromWorld;
+        this.waiting.get(message.id)?.(message);
+      });
     });
     return this.socket;
   }

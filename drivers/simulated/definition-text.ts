@@ -1,5 +1,5 @@
 /** The simulated hypervisor's own definition language: one line of JSON, as libvirt's is a page of XML. */
-import type { PoolId, VmId } from '../../domain/ids';
+import type { VmId } from '../../domain/ids';
 import type { VmShape } from '../../domain/records';
 import type { DiskSpec, VmSpec } from './world-spec';
 
@@ -50,7 +50,7 @@ export function shapeOf(definition: ParsedDefinition): VmShape {
       device: d.device,
       path: d.path,
       format: 'raw',
-      poolId: d.poolId as PoolId | undefined,
+      poolId: d.poolId,
       shareable: d.shareable === true,
     })),
     networks: definition.networks,

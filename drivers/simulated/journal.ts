@@ -103,7 +103,7 @@ export class Journal {
   write(entry: Unstamped<JournalEntry>): number {
     this.seq += 1;
     if (entry.kind === 'effect' || this.detail === 'full')
-      this.entries.push({ ...entry, seq: this.seq, at: this.now() } as JournalEntry);
+      this.entries.push({ ...entry, seq: this.seq, at: this.now() });
     return this.seq;
   }
 

@@ -31,16 +31,16 @@ export const send = (socket: Socket, message: ToWorld | FromWorld): void => {
 };
 
 /** Calls `take` with every whole line; a broken line ends the connection. */
-export function onLines<Message>(socket: Socket, take: (message: Message) => void): void {
+export function onLines(socket: Socket, take: (message: unknown) => void): void {
   let rest = '';
   socket.setEncoding('utf8');
   socket.on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      let message: Message;
+      let message: unknown;
       try {
-        message = JSON.parse(line) as Message;
+        message = JSON.parse(line);
       } catch (cause) {
         socket.destroy(new Error('a line on the simulated datacenter’s socket is not JSON', { cause }));
         return;

@@ -43,7 +43,8 @@ export async function serveSimulated(socketPath: string, world: World): Promise<
 function attend(desk: CallDesk, socket: Socket): void {
   const open = new Map<number, AbortController>();
   const reply = (message: FromWorld): void => send(socket, message);
-  onLines<ToWorld>(socket, (message) => {
+  onLines(socket, (said) => {
+    const message = said as ToWorld;
     const { id } = message;
     if (message.ask === 'cancel') {
       open.get(id)?.abort();

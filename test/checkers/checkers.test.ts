@@ -43,10 +43,7 @@ const isOurStart = (e: JournalEntry): e is Extract<JournalEntry, { effect: 'proc
 
 const withEffect = (facts: Facts, effect: Effect): Facts => ({
   ...facts,
-  journal: [
-    ...facts.journal,
-    { kind: 'effect', seq: facts.world.seq + 1, at: facts.world.at, ...effect } as JournalEntry,
-  ],
+  journal: [...facts.journal, { kind: 'effect', seq: facts.world.seq + 1, at: facts.world.at, ...effect }],
 });
 
 it('finds nothing in a recovery by the book', async () => {

@@ -33,7 +33,7 @@ const forever = new AbortController().signal;
 
 function made<T extends object>(proof: T | { readonly refused: readonly string[] }): T {
   if (isRefused(proof)) throw new Error(proof.refused.join('; '));
-  return proof as T;
+  return proof;
 }
 
 export async function begin(options: Partial<SampleOptions> = {}): Promise<Run> {

@@ -73,7 +73,7 @@ export const nothingLeftBehind: Checker = (facts) => {
 export const alertsOnce: Checker = (facts) => {
   const raised = new Set<string>();
   return effects(facts, 'alert-delivered').flatMap(({ alert, seq }): Finding[] => {
-    const ends = alert.clearedAt !== undefined && alert.clearedAt !== null;
+    const ends = alert.clearedAt !== undefined;
     const news = ends ? raised.delete(alert.key) : !raised.has(alert.key);
     if (!ends) raised.add(alert.key);
     if (news) return [];

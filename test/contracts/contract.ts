@@ -77,11 +77,16 @@ export async function faultCode(call: Promise<unknown>): Promise<string> {
     (error: unknown) => ({ error }),
   );
   if ('answer' in end) throw new Error(`it was answered: ${JSON.stringify(end.answer)}`);
-  const { error } = end;
-  if (typeof error === 'object' && error !== null && 'fault' in error)
-    return (error.fault as { code: string }).code;
-  throw new Error('it threw something that is no DriverFault', { cause: error });
+  const code = codeOf(end.error);
+  if (code !== undefined) return code;
+  throw new Error('it threw something that is no DriverFault', { cause: end.error });
 }
+
+/** Undefined for what is no `DriverFault`. Looked at by shape: a driver's build may have a class of its own. */
+export const codeOf = (error: unknown): string | undefined =>
+  typeof error === 'object' && error !== null && 'fault' in error
+    ? (error.fault as { code: string }).code
+    : undefined;
 
 /** Fails when the call is not over by then. Returns how long it took. */
 export async function within(ms: number, call: Promise<unknown>): Promise<number> {

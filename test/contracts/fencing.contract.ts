@@ -1,7 +1,7 @@
 import type { FencingPort } from '../../activities/ports';
 import type { FenceDevice } from '../../domain/fleet';
 import type { HostId } from '../../domain/ids';
-import { type ContractCase, faultCode, notAborted, within } from './contract';
+import { codeOf, type ContractCase, faultCode, notAborted, within } from './contract';
 
 export interface FencingSubject {
   readonly port: FencingPort;
@@ -118,7 +118,7 @@ export const fencingContract: readonly ContractCase<FencingSubject>[] = [
       await world.ignoreOff();
       const said = await port.off(host, device, notAborted()).then(
         () => 'done',
-        (error: { fault?: { code: string } }) => error.fault?.code,
+        (error: unknown) => codeOf(error),
       );
       expect(['done', 'FENCE_OFF_NOT_TAKEN', 'FENCE_OUTCOME_UNKNOWN']).toContain(said);
       expect((await port.status(host, device, notAborted())).power).toBe('on');

@@ -13,7 +13,7 @@ import {
   World,
   type WorldSpec,
 } from '../../drivers/simulated';
-import { fenceDeviceId, hostId, type HostId, vmId, type VmId } from '../../domain/ids';
+import { fenceDeviceId, hostId, type HostId, vmId } from '../../domain/ids';
 import type { VmDisk, VmShape } from '../../domain/records';
 import { simulatedElsewhere } from '../support/simulated-process';
 import type { Opened } from './contract';
@@ -36,11 +36,11 @@ export type OpenWorld = (options: SampleOptions) => Promise<Reach>;
 export const inThisProcess: OpenWorld = async (options) => {
   const spec = sampleWorld(options);
   const world = new World(spec);
-  const controls = controlsOf(world);
+  const controls: Readonly<Record<string, unknown>> = controlsOf(world);
   const control = Object.fromEntries(
     Object.entries(controls).map(([name, turn]) => [
       name,
-      async (...args: never[]) => (turn as (...a: never[]) => unknown)(...args),
+      (...args: unknown[]) => Promise.resolve((turn as (...a: unknown[]) => unknown)(...args)),
     ]),
   ) as unknown as RemoteControls;
   return { ports: simulatedPorts(world), control, spec, close: async () => undefined };
@@ -147,7 +147,9 @@ export const openHostCommands = (open: OpenWorld) => async (): Promise<Opened<Ho
         shape: shapeOfVm(await ports.hypervisor.definitions(a, [vm.id], new AbortController().signal)),
       },
       consoleCheck: { kind: 'console', pattern: 'up', timeoutMs: 5_000 },
-      start: async () => void (await control.startByHand(a, vm.id)),
+      start: async () => {
+        await control.startByHand(a, vm.id);
+      },
       stop: () => control.destroyByHand(a, vm.id),
     },
   };
@@ -182,7 +184,7 @@ export const openVolumes = (open: OpenWorld) => async (): Promise<Opened<Volumes
   await control.cutPower(a);
   const diskOf = async (path: string) => (await control.snapshot()).disks.find((d) => d.path === path);
   const subject: VolumesSubject = {
-    ...{ port: ports.volumes, vmId: vm.id as VmId, target: b },
+    ...{ port: ports.volumes, vmId: vm.id, target: b },
     disks: vm.disks.map((d) => diskAt(d.path, spec)),
     missingDisk: diskAt('/dev/shared/no-such', spec),
     world: {

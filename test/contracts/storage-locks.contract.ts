@@ -122,7 +122,7 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
       await world.freeImage(imageOfA);
       await world.lockByStranger(imageOfA);
       const { locks } = await port.list(pool, [imageOfA], notAborted());
-      expect(locks[0]?.owner).toMatchObject({ foreign: expect.any(String) });
+      expect(locks[0]?.owner).toHaveProperty('foreign');
     },
   },
 ];

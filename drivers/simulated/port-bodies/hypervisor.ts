@@ -41,7 +41,7 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
       act(world, host, world.costs.defineMs, context, (state) => {
         const { vmId, version, text } = definition;
         const parsed = parseDefinition(text);
-        if (parsed === undefined || parsed.vmId !== vmId)
+        if (parsed?.vmId !== vmId)
           return refused(
             fault('DEFINE_REFUSED', { host, vm: vmId, detail: 'the definition cannot be read' }),
           );
@@ -106,8 +106,9 @@ async function reach(world: World, host: HostId, context: CallContext): Promise<
   if (state.daemon === 'dead') return context.silence('connection refused');
   if (state.daemon === 'hung') return context.silence('its daemon is hung');
   await context.wait(world.costs.readMs);
-  if (!world.answers(state) || state.daemon !== 'alive') return context.silence('the connection was lost');
-  return state;
+  const since = world.host(host);
+  if (!world.answers(since) || since.daemon !== 'alive') return context.silence('the connection was lost');
+  return since;
 }
 
 /**

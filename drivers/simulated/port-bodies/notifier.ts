@@ -4,9 +4,10 @@ import type { World } from '../world';
 
 export function notifierBody(world: World): Served<NotifierPort> {
   return {
-    async deliver(alert) {
+    deliver(alert) {
       world.alerts.push(alert);
       world.journal.effect({ effect: 'alert-delivered', alert });
+      return Promise.resolve();
     },
   };
 }

@@ -40,7 +40,7 @@ export function storageLocksBody(world: World): Served<StorageLocksPort> {
       for (const lock of locks) {
         const now = world.storage.lockOn(lock.path);
         // Another id: the lock asked for is gone, and somebody has taken a new one since.
-        if (now === undefined || now.lockId !== lock.lockId) continue;
+        if (now?.lockId !== lock.lockId) continue;
         if (spec.lockStrategy === 'nfs4-lease')
           throw new DriverFault('HOST_COMMAND_FAILED', {
             host: `the server of ${pool}`,
@@ -76,8 +76,7 @@ export function volumesBody(world: World): Served<VolumesPort> {
       const activated: string[] = [];
       for (const { path } of disks) {
         const disk = world.storage.disks.get(path);
-        if (disk === undefined || disk.sight !== 'usable')
-          return notReady(`${path} is ${disk?.sight ?? 'missing'}`);
+        if (disk?.sight !== 'usable') return notReady(`${path} is ${disk?.sight ?? 'missing'}`);
         if (!world.storage.needsActivation(disk)) continue;
         const elsewhere = [...disk.activeOn.keys()].find((h) => h !== target);
         if (elsewhere !== undefined) return notReady(`${path} is active on ${elsewhere}`);

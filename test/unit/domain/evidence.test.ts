@@ -38,7 +38,7 @@ const reading = (name: string, power: 'on' | 'off', ms = 0, host: HostId = a): P
 
 function proven<T extends object>(answer: T | Refused): T {
   if (isRefused(answer)) throw new Error(answer.refused.join('; '));
-  return answer as T;
+  return answer;
 }
 const refusals = (answer: object): readonly string[] => (isRefused(answer) ? answer.refused : []);
 
@@ -92,7 +92,7 @@ describe('evidence from power readings', () => {
     );
     fc.assert(
       fc.property(some, (taken) => {
-        const readings = taken.map((r) => reading(r.name, r.power as 'on' | 'off'));
+        const readings = taken.map((r) => reading(r.name, r.power));
         const last = (name: string): string | undefined => taken.filter((r) => r.name === name).at(-1)?.power;
         const allOff = last('pdu-1') === 'off' && last('pdu-2') === 'off';
         return isRefused(evidenceFromReadings(facts, level, readings)) !== allOff;
@@ -126,7 +126,7 @@ describe('the age of evidence', () => {
   });
 
   it('that cannot be read is never fresh', () => {
-    expect(evidenceIsFresh({ ...off(), observedAt: 'yesterday' } as FenceEvidence, t0)).toBe(false);
+    expect(evidenceIsFresh({ ...off(), observedAt: 'yesterday' }, t0)).toBe(false);
   });
 });
 
@@ -277,6 +277,6 @@ describe('a start permit', () => {
     expect(permitIsFresh(permit, issued + limits.listAgeMsMax)).toBe(true);
     expect(permitIsFresh(permit, issued + limits.listAgeMsMax + 1)).toBe(false);
     expect(permitIsFresh(permit, issued - limits.clockSkewMsMax - 1)).toBe(false);
-    expect(permitIsFresh({ ...permit, issuedAt: 'soon' } as StartPermit, issued)).toBe(false);
+    expect(permitIsFresh({ ...permit, issuedAt: 'soon' }, issued)).toBe(false);
   });
 });

@@ -10,7 +10,7 @@ import {
   workflowIds,
 } from '../../../domain/ids';
 
-const letters = 'abcXYZ019';
+const letters = ['a', 'b', 'X', 'Y', '0', '1', '9'];
 const anyId = fc
   .tuple(
     fc.constantFrom(...letters),

@@ -67,7 +67,7 @@ const returns = { 'alive-again/same': 'dismissed', 'alive-again/new': 'restartin
 const stopped = { aborted: 'aborted' } as const;
 
 /** Every arrow there is. What is not named here must be refused. */
-const arrows: { readonly [P in RecoveryPhase]: Readonly<Record<string, RecoveryPhase>> } = {
+const arrows: Readonly<Record<RecoveryPhase, Readonly<Record<string, RecoveryPhase>>>> = {
   suspect: { 'host-dead': 'admitted', 'needs-approval': 'held', ...returns, ...stopped },
   admitted: {
     ...{ 'over-blast-radius': 'held', 'needs-approval': 'held', 'fence-begun': 'fencing' },
@@ -111,13 +111,18 @@ const pairs = phases.flatMap((phase) =>
   })),
 );
 
-it.each(pairs)('$phase, $name: $to', ({ phase, event, to }) => {
+const isArrow = (pair: { readonly to: string }): boolean => pair.to !== 'refused';
+
+it.each(pairs.filter(isArrow))('$phase, $name: $to', ({ phase, event, to }) => {
+  expect(transition(states[phase], event).phase).toBe(to);
+  expect(canHappen(phase, event.event)).toBe(true);
+});
+
+it.each(pairs.filter((p) => !isArrow(p)))('$phase, $name: refused', ({ phase, event }) => {
   const move = (): RecoveryState => transition(states[phase], event);
-  if (to === 'refused') {
-    expect(move).toThrow(IllegalTransition);
-    expect(move).toThrow(`"${event.event}" has no meaning in phase "${phase}"`);
-  } else expect(move().phase).toBe(to);
-  expect(canHappen(phase, event.event)).toBe(to !== 'refused');
+  expect(move).toThrow(IllegalTransition);
+  expect(move).toThrow(`"${event.event}" has no meaning in phase "${phase}"`);
+  expect(canHappen(phase, event.event)).toBe(false);
 });
 
 it('moves out of no closed phase', () => {
