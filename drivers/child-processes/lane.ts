@@ -19,7 +19,7 @@ export class Lane {
     private readonly bounds: LaneLimits,
   ) {}
 
-  /** Throws `HYPERVISOR_BUSY` when full or when it waited too long, the signal's reason when aborted while waiting. */
+  /** Throws `HYPERVISOR_BUSY` when full, when it waited too long, and when it was aborted while it waited: it was not sent. */
   async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.enter(signal);
     try {
@@ -30,28 +30,24 @@ export class Lane {
   }
 
   private enter(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+    if (signal.aborted) return Promise.reject(this.busy(signal.reason));
     if (this.running < this.bounds.atOnce) {
       this.running += 1;
       return Promise.resolve();
     }
-    if (this.queue.length >= this.bounds.queueMax)
-      return Promise.reject(new DriverFault('HYPERVISOR_BUSY', { host: this.host }));
+    if (this.queue.length >= this.bounds.queueMax) return Promise.reject(this.busy());
     manyMayListen(signal);
     return new Promise((resolve, reject) => {
       const granted = (): void => {
         stopWaiting();
         resolve();
       };
-      const given = (why: unknown): void => {
+      const given = (why: DriverFault): void => {
         stopWaiting();
-        reject(why as Error);
+        reject(why);
       };
-      const aborted = (): void => given(signal.reason);
-      const timer = setTimeout(
-        () => given(new DriverFault('HYPERVISOR_BUSY', { host: this.host })),
-        this.bounds.waitMsMax,
-      );
+      const aborted = (): void => given(this.busy(signal.reason));
+      const timer = setTimeout(() => given(this.busy()), this.bounds.waitMsMax);
       const stopWaiting = (): void => {
         clearTimeout(timer);
         signal.removeEventListener('abort', aborted);
@@ -61,6 +57,10 @@ export class Lane {
       signal.addEventListener('abort', aborted, { once: true });
       this.queue.push(granted);
     });
+  }
+
+  private busy(cause?: unknown): DriverFault {
+    return new DriverFault('HYPERVISOR_BUSY', { host: this.host }, { cause });
   }
 
   /** Hands its place to the first who waits, so that `running` never dips and nobody overtakes. */

@@ -85,7 +85,6 @@ class Agents implements FenceAgents {
       const facts = { host, device: setup.id };
       const run = await this.run(host, setup, 'off', this.deadlines.offMs, signal);
       if (run.kind === 'no-answer') {
-        signal.throwIfAborted();
         throw run.sent
           ? new DriverFault('FENCE_OUTCOME_UNKNOWN', { ...facts, detail: run.detail })
           : new DriverFault('FENCE_DEVICE_SILENT', { ...facts, detail: run.detail });
@@ -128,7 +127,6 @@ class Agents implements FenceAgents {
     const observedAt = new Date().toISOString();
     const run = await this.run(host, setup, 'status', this.deadlines.statusMs, signal);
     if (run.kind === 'no-answer') {
-      signal.throwIfAborted();
       throw new DriverFault('FENCE_DEVICE_SILENT', { ...facts, detail: run.detail });
     }
     const answer = statusAnswer(run.exit);
@@ -145,7 +143,13 @@ class Agents implements FenceAgents {
     work: (setup: FenceDeviceSetup) => Promise<T>,
   ): Promise<T> {
     const device = this.device(host, id);
-    return device.turn.run(() => work(device.setup), signal);
+    try {
+      return await device.turn.run(() => work(device.setup), signal);
+    } catch (error) {
+      if (!(error instanceof DriverFault) || error.fault.code !== 'HYPERVISOR_BUSY') throw error;
+      const detail = signal.aborted ? 'its caller gave up before its turn' : 'too many calls wait for it';
+      throw new DriverFault('FENCE_DEVICE_SILENT', { host, device: id, detail }, { cause: error.cause });
+    }
   }
 
   private device(host: HostId, id: FenceDeviceId): Device {

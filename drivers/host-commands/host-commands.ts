@@ -81,10 +81,13 @@ class Commands implements HostCommands {
   }
 
   bootId: HostCommandsPort['bootId'] = async (host, signal) => {
-    const answer = await this.run(host, this.entry(host).bootIdCommand, this.deadlines.shortMs, signal);
+    const entry = this.entry(host);
+    const answer = await this.run(host, entry.bootIdCommand, this.deadlines.shortMs, signal);
+    // Nothing was heard until the caller stopped listening: silence, as far as anybody can say.
+    if (answer.kind === 'not-run' && signal.aborted) return { says: 'silent', detail: answer.detail };
     if (answer.kind === 'silent' || answer.kind === 'refused')
       return { says: answer.kind, detail: answer.detail };
-    const bootId = this.output(host, answer, signal).trim();
+    const bootId = this.output(host, answer).trim();
     if (!bootIdPattern.test(bootId))
       throw new DriverFault('HOST_COMMAND_FAILED', {
         host,
@@ -99,14 +102,14 @@ class Commands implements HostCommands {
     const answer = await this.script(host, diskScript, paths, this.deadlines.disksMs, signal);
     // Cut off at the deadline: what was printed until then is true, and what is missing hung. Nothing at all is a silent host.
     const printed =
-      answer.kind === 'silent' && answer.partial !== '' ? answer.partial : this.output(host, answer, signal);
+      answer.kind === 'silent' && answer.partial !== '' ? answer.partial : this.output(host, answer);
     return sightsFrom(disks, paths, printed, this.deadlines.disksMs);
   };
 
   markHealth: HostCommandsPort['markHealth'] = async (host, shape, signal) => {
     if (shape.consolePath === undefined) return { consoleBytes: 0 };
     const answer = await this.script(host, markScript, [shape.consolePath], this.deadlines.shortMs, signal);
-    const mark = markFrom(this.output(host, answer, signal));
+    const mark = markFrom(this.output(host, answer));
     if (mark !== undefined) return mark;
     throw new DriverFault('HOST_COMMAND_FAILED', {
       host,
@@ -151,7 +154,7 @@ class Commands implements HostCommands {
       this.deadlines.shortMs,
       signal,
     );
-    const look = lookFrom(this.output(host, answer, signal), mark);
+    const look = lookFrom(this.output(host, answer), mark);
     if (look === undefined)
       throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: `${path} was not understood` });
     if (look.kind === 'begun-anew') return this.printed(host, path, pattern, { consoleBytes: 0 }, signal);
@@ -186,9 +189,8 @@ class Commands implements HostCommands {
   }
 
   /** What a command printed that ran to a good end; everything else is a fault. */
-  private output(host: HostId, answer: HostAnswer, signal: AbortSignal): string {
+  private output(host: HostId, answer: HostAnswer): string {
     if (answer.kind === 'ran' && answer.code === 0) return answer.stdout;
-    signal.throwIfAborted();
     const detail =
       answer.kind === 'ran'
         ? `exit code ${answer.code}: ${answer.stderr.trim().slice(0, 300)}`

@@ -114,7 +114,7 @@ export class HostConnection {
 
   /** Everything the host knows, read in one go. Throws `HYPERVISOR_UNREACHABLE`, `HYPERVISOR_BUSY` or `LIST_INCOMPLETE`. */
   async snapshot(signal: AbortSignal): Promise<HostSnapshot> {
-    signal.throwIfAborted();
+    if (signal.aborted) throw this.givenUp(signal);
     manyMayListen(signal);
     let shared = this.shared;
     if (shared === undefined || shared.begun) shared = this.shared = this.shareRead();
@@ -127,7 +127,7 @@ export class HostConnection {
           mine.giveUp.abort(signal.reason);
           if (this.shared === mine) this.shared = undefined;
         }
-        reject(signal.reason as Error);
+        reject(this.givenUp(signal));
       };
       signal.addEventListener('abort', aborted, { once: true });
       mine.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
@@ -198,10 +198,15 @@ export class HostConnection {
     });
   }
 
-  /** The fault for an answer that is none. Rethrows the reason of a caller that gave up. */
+  /** The fault for an answer that is none. */
   unreachable(answer: Exclude<VirshAnswer, { kind: 'answered' }>, signal: AbortSignal): DriverFault {
-    if (answer.kind === 'cancelled') signal.throwIfAborted();
+    if (answer.kind === 'cancelled') return this.givenUp(signal);
     return new DriverFault('HYPERVISOR_UNREACHABLE', { host: this.host, detail: answer.detail });
+  }
+
+  private givenUp(signal: AbortSignal): DriverFault {
+    const facts = { host: this.host, detail: 'its caller gave up before it answered' };
+    return new DriverFault('HYPERVISOR_UNREACHABLE', facts, { cause: signal.reason });
   }
 
   private async guarded(

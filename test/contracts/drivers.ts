@@ -26,6 +26,7 @@ export const contractDrivers: readonly ContractDriver[] = [
     ),
   ),
   { port: 'fencing', driver: 'fence-agents', lacks: everything },
+  { port: 'fencing', driver: 'fence-agents (Redfish)', lacks: everything },
   { port: 'hypervisor', driver: 'libvirt', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },

@@ -1,0 +1,187 @@
+/** What the suites need of real hosts. One lab serves a whole suite; it is made whole again before each case. */
+import { existsSync, readFileSync } from 'node:fs';
+import { createDirectoryStorage } from '../../drivers/directory';
+import { createFenceAgents } from '../../drivers/fence-agents';
+import { shapeOf } from '../../drivers/libvirt';
+import type { Pool } from '../../domain/fleet';
+import { fenceDeviceId, hostId, type HostId, vmId } from '../../domain/ids';
+import type { VmDisk } from '../../domain/records';
+import type { LabVm } from '../../lab/lab-vm';
+import { definitionOf, type DriverLab, labPool, openDriverLab } from '../support/driver-lab';
+import type { Opened } from './contract';
+import type { FencingSubject } from './fencing.contract';
+import type { HostCommandsSubject } from './host-commands.contract';
+import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
+import type { StorageLocksSubject } from './storage-locks.contract';
+import type { VolumesSubject } from './volumes.contract';
+
+const a = hostId('hv-a');
+const b = hostId('hv-b');
+/** A hung host takes two deadlines (3 s and 2 s) to be known as such; the rest is for a loaded machine. */
+const patienceMs = 20_000;
+
+export async function openLibvirt(): Promise<Opened<HypervisorSubject>> {
+  const world = await openDriverLab();
+  const port = world.hypervisor();
+  const host = (id: HostId) => world.lab.host(id);
+  const byId = (id: string): LabVm => world.lab.vms.find((v) => v.uuid === id)!;
+  const asContract = (vm: LabVm): ContractVm => ({
+    ...{ vmId: vmId(vm.uuid), name: vm.name, definition: definitionOf(vm) },
+  });
+  const subject: HypervisorSubject = {
+    ...{ port, a, b, patienceMs },
+    world: {
+      powerOff: (id) => host(id).powerOff(),
+      killDaemon: (id) => host(id).killLibvirtd(),
+      startDaemon: (id) => host(id).startLibvirtd(),
+      hangDaemon: (id) => world.hangDaemon(host(id)),
+      resumeDaemon: (id) => world.resumeDaemon(host(id)),
+      destroy: (id, vm) => byId(vm).destroy(host(id)),
+      setAutostart: async (id, vm) => void (await host(id).virshOrThrow(['autostart', vm])),
+      runsOn: async (vm) => (await world.processesOf(vm)).map(hostId),
+    },
+    async startedVm(id, kind) {
+      const vm = await world.newVm({ home: id, transient: kind === 'transient' });
+      if (kind === 'persistent') await vm.define();
+      await vm.start();
+      await vm.beatsBeyond(0);
+      return asContract(vm);
+    },
+    async definedVm(id) {
+      const vm = await world.newVm({ home: id });
+      await vm.define();
+      return asContract(vm);
+    },
+  };
+  const close = async (): Promise<void> => {
+    await port.close();
+    await world.close();
+  };
+  return { subject, reset: () => world.reset(), close };
+}
+
+/** The agents' own waits, short: a BMC on this machine answers in 0.3 s or never. */
+const quick = { power_timeout: 4, power_wait: 0 };
+
+export const openFenceAgents = (kind: 'ipmi' | 'redfish') => async (): Promise<Opened<FencingSubject>> => {
+  const world = await openDriverLab(1);
+  const bmc = world.lab.bmc(a)[kind];
+  const device = {
+    id: fenceDeviceId(`hv-a-${kind}`),
+    agent: kind === 'ipmi' ? 'fence_ipmilan' : 'fence_redfish',
+  };
+  const login = { ip: bmc.address, ipport: bmc.port, username: bmc.username, ...quick };
+  const options =
+    kind === 'ipmi'
+      ? { ...login, lanplus: true, cipher: '3' }
+      : { ...login, ssl_insecure: true, systems_uri: world.lab.bmc(a).redfish.systemsUri };
+  let password = 'right';
+  const port = createFenceAgents({
+    gateway: world.gateway,
+    devices: [
+      {
+        ...device,
+        options,
+        password: () => (password === 'right' ? readFileSync(bmc.passwordFile, 'utf8').trim() : password),
+      },
+    ],
+    deadlines: { statusMs: 8_000, offMs: 20_000 },
+  });
+  const subject: FencingSubject = {
+    ...{ port, host: a, device, patienceMs: 45_000 },
+    world: {
+      powerOff: () => world.lab.host(a).powerOff(),
+      powerOn: () => world.lab.host(a).powerOn(),
+      isOn: async () => (await world.lab.host(a).state()) !== 'off',
+      silenceDevice: () => world.lab.setBmcFaults(a, kind, [{ kind: 'silent' }]),
+      breakPassword: async () => void (password = 'changed-by-somebody'),
+      ignoreOff: () => world.lab.setBmcFaults(a, kind, [{ kind: 'lying' }]),
+    },
+  };
+  const reset = async (): Promise<void> => {
+    password = 'right';
+    await world.reset();
+  };
+  return { subject, reset, close: () => world.close() };
+};
+
+export async function openHostCommands(): Promise<Opened<HostCommandsSubject>> {
+  const world = await openDriverLab(1);
+  const port = world.hostCommands();
+  const vm = await world.newVm({ home: a });
+  const shape = shapeOf(definitionOf(vm).text, () => labPool);
+  const host = world.lab.host(a);
+  const subject: HostCommandsSubject = {
+    ...{ port, host: a, patienceMs },
+    world: {
+      powerOff: () => host.powerOff(),
+      powerOn: () => host.powerOn(),
+      freeze: () => host.freeze(),
+    },
+    usableDisk: shape.disks[0]!,
+    missingDisk: { ...shape.disks[0]!, path: `${vm.entry.disk}.no-such` },
+    guest: {
+      vm: { vmId: vmId(vm.uuid), name: vm.name, shape },
+      consoleCheck: { kind: 'console', pattern: 'VMEDIC-BEAT seq=', timeoutMs: 10_000 },
+      start: () => vm.start(),
+      stop: () => vm.destroy(),
+    },
+  };
+  const reset = async (): Promise<void> => {
+    await world.reset();
+    await vm.define();
+  };
+  const close = async (): Promise<void> => {
+    await port.close();
+    await world.close();
+  };
+  return { subject, reset, close };
+}
+
+interface OnDirectory {
+  readonly world: DriverLab;
+  readonly storage: ReturnType<typeof createDirectoryStorage>;
+  diskOf(vm: LabVm): VmDisk;
+}
+
+async function openDirectory(): Promise<OnDirectory> {
+  const world = await openDriverLab();
+  const pool: Pool = { id: labPool, type: 'dir', path: `${world.lab.folder}/disks`, lockStrategy: 'none' };
+  const commands = world.hostCommands();
+  const storage = createDirectoryStorage({ pools: [pool], inspectDisks: commands.inspectDisks });
+  const diskOf = (vm: LabVm): VmDisk => shapeOf(definitionOf(vm).text, () => labPool).disks[0]!;
+  return { world, storage, diskOf };
+}
+
+export async function openStorageLocks(): Promise<Opened<StorageLocksSubject>> {
+  const { world, storage } = await openDirectory();
+  const subject: StorageLocksSubject = {
+    ...{ port: storage.storageLocks, pool: labPool, strategy: 'none', a, b },
+    imageOfA: (await world.newVm({ home: a })).entry.disk,
+    imageOfB: (await world.newVm({ home: b })).entry.disk,
+    world: {
+      powerOff: (host) => world.lab.host(host).powerOff(),
+      lockByStranger: () => Promise.reject(new Error('a directory pool keeps no locks')),
+      freeImage: () => Promise.reject(new Error('a directory pool keeps no locks')),
+    },
+  };
+  return { subject, reset: () => world.reset(), close: () => world.close() };
+}
+
+export async function openVolumes(): Promise<Opened<VolumesSubject>> {
+  const { world, storage, diskOf } = await openDirectory();
+  const vm = await world.newVm({ home: a });
+  const disk = diskOf(vm);
+  const subject: VolumesSubject = {
+    ...{ port: storage.volumes, vmId: vmId(vm.uuid), target: b, disks: [disk] },
+    missingDisk: { ...disk, device: 'vdb', path: `${disk.path}.no-such` },
+    world: {
+      powerOffTarget: () => world.lab.host(b).powerOff(),
+      exists: async (path) => existsSync(path),
+      isActive: async () => false,
+      activateByHand: () => Promise.reject(new Error('files need no activation')),
+      elsewhere: a,
+    },
+  };
+  return { subject, reset: () => world.reset(), close: () => world.close() };
+}
