@@ -4,7 +4,6 @@
  * failed it waits for a device to answer, for an attestation, or for an abort (only while nothing was sent).
  */
 import {
-  CancellationScope,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
@@ -18,6 +17,7 @@ import type { Fault } from '../domain/faults';
 import { fault } from '../domain/faults';
 import { look, power, wayBack } from './activity-options';
 import { faultOf } from './failures';
+import { shielded, throwIfCancelled } from './cancellation';
 import type { FenceHostInput, FenceHostResult } from './inputs';
 import * as messages from './messages';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
@@ -55,11 +55,17 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   };
   listen(run);
   if (input.mode === 'rehearse') return { kind: 'rehearsed', would: await power().rehearseFence(input) };
-  if (input.brief === undefined) run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
+  if (input.brief === undefined)
+    run.brief = await shielded(() =>
+      look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId }),
+    );
   const steps: SagaStep<StepName>[] = [
     {
       name: 'exclude',
-      act: () => look.excludeFromPlacement(input),
+      act: async () => {
+        await look.excludeFromPlacement(input);
+        throwIfCancelled();
+      },
       undo: () => wayBack.includeInPlacement(input),
     },
     {
@@ -71,19 +77,17 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
       undo: 'pivot',
     },
   ];
-  const outcome = await runSaga(steps, (block) => CancellationScope.nonCancellable(block));
+  const outcome = await runSaga(steps, shielded);
   const result = run.result as FenceHostResult | undefined;
   if (result !== undefined) {
-    if (run.incidentRun === undefined) await report(run, result);
+    if (run.incidentRun === undefined) await shielded(() => report(run, result));
     return result;
   }
   if (outcome.kind === 'completed') throw new Error('a completed fence without a result');
   // Cancelled in Temporal before anything was sent: the host takes VMs again, and the incident must not stay open.
   const by = 'a cancellation in Temporal';
   if (isCancellation(outcome.cause) && run.incidentRun === undefined)
-    await CancellationScope.nonCancellable(() =>
-      report(run, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }),
-    );
+    await shielded(() => report(run, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }));
   throw outcome.cause;
 }
 

@@ -1,5 +1,11 @@
 /** What a run of `recoverHost` remembers, hears and shows. */
-import { currentUpdateInfo, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import {
+  condition,
+  currentUpdateInfo,
+  getExternalWorkflowHandle,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
 import type { IncidentBrief } from '../activities/incident';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -54,6 +60,10 @@ export async function waitFor(run: Run, why: string, nextCommand: string): Promi
   });
 }
 
+/** What is said before the incident's row is there must wait for it, else it has nowhere to go. */
+const opened = (run: Run): Promise<void> =>
+  condition(() => (run.brief as IncidentBrief | undefined) !== undefined);
+
 /** All handlers, set before the first await. */
 export function listen(run: Run): void {
   setHandler(messages.recoveryStatusQuery, () => statusOf(run));
@@ -71,6 +81,7 @@ export function listen(run: Run): void {
   setHandler(
     messages.addTriggerUpdate,
     async (trigger) => {
+      await opened(run);
       await look.addTrigger({ incidentId: run.input.incidentId, trigger });
       return `attached to ${run.input.incidentId}`;
     },
@@ -80,14 +91,12 @@ export function listen(run: Run): void {
 }
 
 function listenToPeople(run: Run): void {
-  const note = (what: string, said: messages.Said): Promise<void> =>
-    look.noteSaid({
-      incidentId: run.input.incidentId,
-      // Said twice is told twice; a repeat by the server is the same update.
-      key: `${what}-${currentUpdateInfo()?.id ?? ''}`,
-      what,
-      ...said,
-    });
+  const note = async (what: string, said: messages.Said): Promise<void> => {
+    await opened(run);
+    // Said twice is told twice; a repeat by the server is the same update.
+    const key = `${what}-${currentUpdateInfo()?.id ?? ''}`;
+    await look.noteSaid({ incidentId: run.input.incidentId, key, what, ...said });
+  };
   const inFence = (): boolean => run.state.phase === 'fencing' || run.state.phase === 'blocked-unfenced';
   const toFence = async (order: messages.FenceOrder['order'], said: messages.Said): Promise<void> => {
     if (inFence())

@@ -4,7 +4,6 @@
  */
 import {
   allHandlersFinished,
-  CancellationScope,
   ChildWorkflowCancellationType,
   condition,
   continueAsNew,
@@ -21,6 +20,7 @@ import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import { isClosed, type RecoveryState, type VmResult } from '../domain/recovery-state';
 import { look, otherRun, wayBack } from './activity-options';
+import { shielded } from './cancellation';
 import { faultOf } from './failures';
 import { isNewBoot, type fenceHost } from './fence-host';
 import type {
@@ -66,18 +66,18 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     stuck: new Map(),
   };
   listen(run);
-  run.brief = await look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId });
+  run.brief = await shielded(() =>
+    look.openHostIncident({ ...input, workflowId: workflowInfo().workflowId }),
+  );
   if (input.mode === 'rehearse') return rehearse(run);
   try {
     const left = input.carried === undefined ? await untilRestarting(run) : input.carried.left;
     if (left !== undefined) await persist(run, () => restart(run, left));
-    return await persist(run, () => report(run));
+    return await shielded(() => persist(run, () => report(run)));
   } catch (error) {
     // Cancelled in Temporal itself: what is under way in children goes on to a known state; the incident must not stay open.
     if (isCancellation(error) && !isClosed(run.state.phase))
-      await CancellationScope.nonCancellable(() =>
-        closeAborted(run, 'a cancellation in Temporal', 'no reason given'),
-      );
+      await shielded(() => closeAborted(run, 'a cancellation in Temporal', 'no reason given'));
     throw error;
   }
 }

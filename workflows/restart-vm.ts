@@ -21,6 +21,7 @@ import { type HostId, workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { VmPhase, VmResult } from '../domain/recovery-state';
 import { look, prepare, settle, start, wayBack } from './activity-options';
+import { shielded, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
 import { failureTypes, type RestartVmInput, type RestartVmResult } from './inputs';
 import * as messages from './messages';
@@ -77,12 +78,13 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
   listen(run);
   if (input.mode === 'rehearse') return rehearse(run);
   if (input.incidentBeganAt === undefined)
-    await look.openVmIncident({ ...input, workflowId: workflowInfo().workflowId });
+    await shielded(() => look.openVmIncident({ ...input, workflowId: workflowInfo().workflowId }));
   try {
-    return await finish(run, await untilEnded(run));
+    const ended = await untilEnded(run);
+    return await shielded(() => finish(run, ended));
   } catch (error) {
     // Cancelled in Temporal itself: by now the saga has gone back (or forward, past the pivot); the incident must not stay open.
-    if (isCancellation(error)) await CancellationScope.nonCancellable(() => closeCancelled(run));
+    if (isCancellation(error)) await shielded(() => closeCancelled(run));
     throw error;
   }
 }
@@ -91,9 +93,10 @@ function listen(run: Run): void {
   const { input } = run;
   setHandler(messages.vmStatusQuery, () => statusOf(run));
   setHandler(messages.hostFailedSignal, async (news) => {
-    if (news.evidence !== undefined) run.evidence.push(news.evidence);
     run.incidentRun = workflowIds.host(news.hostId);
-    if (run.waiting && run.fault !== undefined) await tellIncident(run, run.fault);
+    // A new proof ends whatever wait there is; without one the wait goes on, and the incident must know of it.
+    if (news.evidence !== undefined) run.evidence.push(news.evidence);
+    else if (run.waiting && run.fault !== undefined) await tellIncident(run, run.fault);
   });
   setHandler(
     messages.abortUpdate,
@@ -161,9 +164,7 @@ async function untilEnded(run: Run): Promise<Attempt> {
     } else if (attempt.kind === 'next-target') {
       return { kind: 'over', phase: 'blocked', fault: attempt.fault };
     } else if (attempt.kind === 'stuck') {
-      const proofs = run.evidence.length;
-      const moreIsKnown = (): boolean => run.evidence.length > proofs;
-      const resolution = await waitForPerson(run, attempt.fault, moreIsKnown);
+      const resolution = await waitForPerson(run, attempt.fault);
       if (resolution === 'give-up') return { kind: 'given-up', fault: attempt.fault };
       if (resolution === 'aborted') return stopped(run, run.aborted as messages.Said);
       avoid.length = 0;
@@ -199,7 +200,7 @@ async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt>
       undo: 'nothing-to-undo',
     },
   ];
-  const outcome = await runSaga(steps, (block) => CancellationScope.nonCancellable(block));
+  const outcome = await runSaga(steps, shielded);
   run.pastPivot = outcome.kind === 'stuck' && outcome.why === 'failed-past-pivot';
   if (outcome.kind === 'completed' && result !== undefined) return { kind: 'up', result };
   if (outcome.kind === 'completed') throw new Error('a completed saga without a result');
@@ -265,6 +266,7 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
       );
     }
     await condition(() => !run.held);
+    throwIfCancelled();
     return prepared;
   });
 }
@@ -280,7 +282,7 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
     if (started.kind === 'not-started') throw new Ended({ kind: 'next-target', fault: started.fault });
     if (started.kind === 'contradicted') throw new Ended({ kind: 'stuck', fault: started.fault });
     const targetOff = (): boolean => run.evidence.some((e) => e.hostId === target);
-    const seen = await waitForPerson(run, started.fault, targetOff, async () => {
+    const seen = await waitForPerson(run, started.fault, async () => {
       const where = await look.whereIsVm({ vmId: run.input.vmId, target });
       return where !== 'unknown';
     });
@@ -312,14 +314,14 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
   };
 }
 
-/** `stuck`: visible, alerted, told to the incident. It keeps looking by itself; `seenAgain` ends the wait without a person. */
+/** `stuck`: visible, alerted, told to the incident. It keeps looking by itself: `seenAgain` and any new proof end the wait without a person. */
 async function waitForPerson(
   run: Run,
   why: Fault,
-  newFacts: () => boolean,
   seenAgain: () => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<StuckEnd> {
   const { vmId, incidentId, name } = run.input;
+  const proofs = run.evidence.length;
   run.resolution = undefined;
   run.waiting = true;
   run.fault = why;
@@ -347,7 +349,8 @@ async function waitForPerson(
     wait = Math.min(wait * 2, lookAgainMs.max)
   ) {
     const abortable = (): boolean => run.aborted !== undefined && !run.pastPivot;
-    const decided = await condition(() => run.resolution !== undefined || newFacts() || abortable(), wait);
+    const newProof = (): boolean => run.evidence.length > proofs;
+    const decided = await condition(() => run.resolution !== undefined || newProof() || abortable(), wait);
     if (decided) again = run.resolution ?? (abortable() ? 'aborted' : 'seen-again');
     else if (await seenAgain()) again = 'seen-again';
   }
@@ -408,7 +411,7 @@ async function finish(run: Run, attempt: Attempt): Promise<RestartVmResult> {
   show(run, result.phase);
   const aborted = attempt.fault.code === 'ABORTED';
   const outcome = aborted ? 'aborted' : attempt.kind === 'given-up' ? 'stuck' : 'partially-recovered';
-  await CancellationScope.nonCancellable(() => close(run, result, outcome));
+  await close(run, result, outcome);
   throw ApplicationFailure.create({
     type: attempt.kind === 'over' ? failureTypes.compensated : failureTypes.stuck,
     message: `${attempt.fault.sentence} Next: ${attempt.fault.next}`,
