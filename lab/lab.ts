@@ -7,32 +7,32 @@
  * - every process writes itself down before it becomes what it is, by id and start time;
  * - what runs is looked at, never remembered: two processes may hold one lab open.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bmc } from './bmc/bmc';
 import type { BmcFault, BmcKind } from './bmc/faults';
 import { IpmiBmc } from './bmc/ipmi';
-import { freePort } from './bmc/ports';
-import { RedfishBmc, makeCertificate } from './bmc/redfish';
+import { RedfishBmc } from './bmc/redfish';
 import { checkLabFolder, defaultLabFolder, makeLabFolder } from './folder';
-import { type DiskFormat, copyNewDisk, makeBeatDisk } from './guest/disk';
+import { makeBeatDisk } from './guest/disk';
 import { domainXml } from './guest/domain-xml';
-import { LabHost, installHostScript, prepareHost } from './host/lab-host';
+import { LabHost } from './host/lab-host';
 import { inParallel } from './in-parallel';
 import { LabVm } from './lab-vm';
-import {
-  type HostEntry,
-  type LabManifest,
-  type VmEntry,
-  claimManifest,
-  readManifest,
-  writeManifest,
-} from './manifest';
+import { type HostEntry, type LabManifest, claimManifest, readManifest, writeManifest } from './manifest';
 import type { Verdict } from './oracle/judge';
+import {
+  DEFAULT_TICKS,
+  type LabOptions,
+  type LabProgress,
+  type NewVm,
+  furnish,
+  newVmEntry,
+  planLab,
+} from './plan';
 import { removeLab } from './remove';
 
-export type LabProgress = (line: string) => void;
+export type { LabOptions, LabProgress, NewVm } from './plan';
 
 export const LAB_USERNAME = 'fence';
 
@@ -40,35 +40,6 @@ export const LAB_USERNAME = 'fence';
 const STARTS_AT_ONCE = 3;
 const DISKS_AT_ONCE = 4;
 const FIRST_BEAT_MS = 60_000;
-
-/** BIOS ticks between two beats: about one a second. */
-const DEFAULT_TICKS = 18;
-const HOSTS_LIMIT = 26;
-const VMS_LIMIT = 300;
-
-export interface LabOptions {
-  /** An absolute path of less than 50 characters; it must not exist, or be empty. */
-  readonly folder?: string | undefined;
-  readonly hosts?: number | undefined;
-  /** Spread over the hosts in turn. */
-  readonly vms?: number | undefined;
-  /** All, or so many of them (the last ones), vanish from libvirt when they stop. */
-  readonly transient?: boolean | number | undefined;
-  readonly format?: DiskFormat | undefined;
-  /** BIOS ticks (18.2 a second) between two beats of a guest. */
-  readonly ticks?: number | undefined;
-  readonly progress?: LabProgress | undefined;
-}
-
-export interface NewVm {
-  readonly name: string;
-  readonly home?: string;
-  readonly transient?: boolean;
-  readonly format?: DiskFormat;
-  /** Lets two hosts open its disk at once. Raw only. */
-  readonly shareable?: boolean;
-  readonly ticks?: number;
-}
 
 export interface VmVerdict {
   readonly name: string;
@@ -237,6 +208,8 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   const progress = options.progress ?? ((): void => undefined);
   const manifest = await planLab(folder, options);
   makeLabFolder(folder);
+  if (existsSync(join(folder, 'down')))
+    throw new Error(`the lab in ${folder} is half taken down: \`vmedic lab down\` finishes that`);
   const strangers = readdirSync(folder);
   if (strangers.length > 0 && readManifest(folder) === undefined)
     throw new Error(
@@ -253,80 +226,6 @@ export function openLab(folder = defaultLabFolder(), progress: LabProgress = () 
   const manifest = readManifest(folder);
   if (manifest === undefined) throw new Error(`there is no lab in ${folder}: \`vmedic lab up\` makes one`);
   return new Lab(folder, manifest, progress);
-}
-
-async function planLab(folder: string, options: LabOptions): Promise<LabManifest> {
-  const hostCount = within('hosts', options.hosts ?? 3, 1, HOSTS_LIMIT);
-  const vmCount = within('vms', options.vms ?? 10, 0, VMS_LIMIT);
-  const transient = options.transient === true ? vmCount : Number(options.transient ?? 0);
-  const ports = new Set<number>();
-  const port = async (): Promise<number> => {
-    const free = await freePort(ports);
-    ports.add(free);
-    return free;
-  };
-  const hosts: HostEntry[] = [];
-  for (let i = 0; i < hostCount; i++)
-    hosts.push({
-      id: `hv-${String.fromCharCode(97 + i)}`,
-      uuid: randomUUID(),
-      ipmiPort: await port(),
-      redfishPort: await port(),
-    });
-  const digits = Math.max(2, String(vmCount).length);
-  const vms = Array.from({ length: vmCount }, (_, i) => {
-    const name = `vm-${String(i + 1).padStart(digits, '0')}`;
-    const home = (hosts[i % hostCount] as HostEntry).id;
-    return newVmEntry(folder, { name, transient: i >= vmCount - transient }, home, options.format ?? 'qcow2');
-  });
-  return { version: 1, createdAt: new Date().toISOString(), hosts, vms };
-}
-
-async function furnish(folder: string, manifest: LabManifest, ticks: number): Promise<void> {
-  for (const part of ['disks', 'serial', 'xml', 'tls']) mkdirSync(join(folder, part));
-  installHostScript(folder);
-  for (const { id, uuid } of manifest.hosts) {
-    prepareHost(folder, id, uuid);
-    for (const kind of ['ipmi', 'redfish'])
-      writeFileSync(join(folder, id, 'bmc', kind, 'password'), randomBytes(8).toString('hex'), {
-        mode: 0o600,
-      });
-  }
-  await Promise.all([makeCertificate(folder), makeDisks(folder, manifest.vms, ticks)]);
-  for (const vm of manifest.vms) writeFileSync(vm.xmlFile, domainXml(vm));
-}
-
-async function makeDisks(folder: string, vms: readonly VmEntry[], ticks: number): Promise<void> {
-  const format = vms[0]?.format;
-  if (format === undefined) return;
-  const template = join(folder, 'disks', 'template');
-  await makeBeatDisk(template, format, { ticks });
-  for (const vm of vms) await copyNewDisk(template, vm.disk);
-  rmSync(template);
-}
-
-function newVmEntry(folder: string, vm: NewVm, home: string, format: DiskFormat): VmEntry {
-  if (!/^[a-z0-9][a-z0-9-]{0,9}$/.test(vm.name))
-    throw new RangeError(
-      `"${vm.name}" is no name for a VM of the lab: at most 10 small letters, digits and dashes, for the sockets' sake`,
-    );
-  return {
-    name: vm.name,
-    uuid: randomUUID(),
-    home,
-    transient: vm.transient ?? false,
-    format,
-    shareable: vm.shareable ?? false,
-    disk: join(folder, 'disks', `${vm.name}.${format}`),
-    serial: join(folder, 'serial', `${vm.name}.log`),
-    xmlFile: join(folder, 'xml', `${vm.name}.xml`),
-  };
-}
-
-function within(what: string, count: number, least: number, most: number): number {
-  if (!Number.isInteger(count) || count < least || count > most)
-    throw new RangeError(`a lab has ${least} to ${most} ${what}, not ${count}`);
-  return count;
 }
 
 async function runningOrNull(host: LabHost): Promise<readonly string[] | null> {
