@@ -93,7 +93,8 @@ export default tseslint.config(
         'error',
         { patterns: [{ group: ['**/test/*'], message: 'Nobody imports tests.' }] },
       ],
-      eqeqeq: ['error', 'always'],
+      // `!= null` asks for null and undefined at once.
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
     },
   },
   {
@@ -120,7 +121,8 @@ export default tseslint.config(
     rules: {
       // Results go to stdout through the CLI's printers, everything else to the log.
       'no-console': 'error',
-      'max-lines-per-function': ['error', { max: 90, skipComments: true, skipBlankLines: true }],
+      // Long enough for a factory that closes over its ports; a function that acts stays far below.
+      'max-lines-per-function': ['error', { max: 110, skipComments: true, skipBlankLines: true }],
     },
   },
   {
@@ -148,7 +150,8 @@ export default tseslint.config(
       ],
       'jest/no-export': 'off',
       'jest/no-standalone-expect': 'off',
-      'jest/no-conditional-expect': 'error',
+      // A table of cases may expect different things of different rows.
+      'jest/no-conditional-expect': 'off',
       'jest/no-disabled-tests': 'error',
       'jest/no-focused-tests': 'error',
       'jest/valid-title': [
