@@ -16,6 +16,7 @@ import type { AlertRecord } from '../../domain/records';
 import { definitionText, parseDefinition, type ParsedDefinition } from './definition-text';
 import { FaultRules } from './fault-rules';
 import { type Cause, Journal } from './journal';
+import { ProcessTable } from './process-table';
 import { SharedStorage } from './shared-storage';
 import type { DeviceState, GuestProcess, HostState, ProcessInterval, WorldSnapshot } from './world-state';
 import { type Costs, defaultCosts, type GuestHealth, type WorldSpec } from './world-spec';
@@ -35,7 +36,7 @@ export class World {
   readonly devices = new Map<FenceDeviceId, DeviceState>();
   readonly health = new Map<VmId, GuestHealth>();
   readonly alerts: AlertRecord[] = [];
-  readonly live = new Map<string, GuestProcess>();
+  readonly live = new ProcessTable();
   costs: Costs;
   private readonly ended: ProcessInterval[] = [];
   private readonly printed = new Map<VmId, number>();
@@ -83,11 +84,11 @@ export class World {
   }
 
   processesOn(host: HostId): GuestProcess[] {
-    return [...this.live.values()].filter((p) => p.hostId === host);
+    return this.live.on(host);
   }
 
   processOf(vm: VmId, host: HostId): GuestProcess | undefined {
-    return this.processesOn(host).find((p) => p.vmId === vm);
+    return this.live.at(host, vm);
   }
 
   cutPower(id: HostId, by: 'hand' | FenceDeviceId = 'hand'): void {
@@ -147,7 +148,7 @@ export class World {
       guestFrozen: false,
       startedAtMs: this.nowMs(),
     };
-    this.live.set(boot, process);
+    this.live.add(process);
     for (const disk of definition.disks) this.storage.take(disk, hostId, boot);
     this.stir(process);
     return process;
@@ -157,8 +158,7 @@ export class World {
     if (this.processOf(definition.vmId, hostId) !== undefined)
       return { why: 'in-the-way', detail: 'domain is already running' };
     const host = this.host(hostId);
-    const used = this.processesOn(hostId).reduce((sum, p) => sum + p.definition.memoryMiB, 0);
-    const free = host.spec.capacity.memoryMiB - used;
+    const free = host.spec.capacity.memoryMiB - this.live.memoryOn(hostId);
     if (definition.memoryMiB > free)
       return { why: 'memory', detail: `cannot allocate ${definition.memoryMiB} MiB, ${free} MiB are free` };
     for (const disk of definition.disks) {
@@ -171,7 +171,7 @@ export class World {
   }
 
   endProcess(process: GuestProcess, why: string, state: 'shut-off' | 'crashed' = 'shut-off'): void {
-    if (!this.live.delete(process.boot)) return;
+    if (!this.live.remove(process)) return;
     this.notePrinted(process);
     const { vmId, hostId, boot } = process;
     const endedSeq = this.journal.effect({ effect: 'process-ended', vmId, hostId, boot, why });
@@ -190,7 +190,8 @@ export class World {
       ...{ effect: 'process-started', vmId, boot, by, permit: undefined },
       hostId: to,
     });
-    this.live.set(boot, { ...process, hostId: to, reason: 'migrated', by, permit: undefined, startedSeq });
+    this.live.remove(process);
+    this.live.add({ ...process, hostId: to, reason: 'migrated', by, permit: undefined, startedSeq });
     this.storage.dropLocksOf(boot);
     for (const disk of definition.disks) this.storage.take(disk, to, boot);
   }
@@ -198,10 +199,7 @@ export class World {
   /** Every process that can write to this one's disks does so once, in order: this one, the others, this one again. */
   stir(process: GuestProcess): void {
     this.write(process);
-    const paths = new Set(process.definition.disks.map((d) => d.path));
-    const others = [...this.live.values()].filter(
-      (p) => p.boot !== process.boot && p.definition.disks.some((d) => paths.has(d.path)),
-    );
+    const others = this.live.besides(process);
     for (const other of others) this.write(other);
     if (others.length > 0) this.write(process);
   }
@@ -222,7 +220,7 @@ export class World {
   }
 
   consoleBytes(vm: VmId): number {
-    const up = [...this.live.values()].filter((p) => p.vmId === vm && this.isHealthy(p)).length;
+    const up = this.live.of(vm).filter((p) => this.isHealthy(p)).length;
     return (this.printed.get(vm) ?? 0) + up * consoleBytesPerBoot;
   }
 
@@ -247,7 +245,7 @@ export class World {
         ...{ network: h.network, commands: h.commands },
         definitions: [...h.definitions.values()].map((d) => ({ ...d })),
       })),
-      processes: [...this.ended, ...[...this.live.values()].map((p) => this.intervalOf(p))],
+      processes: [...this.ended, ...this.live.everywhere().map((p) => this.intervalOf(p))],
       disks: [...this.storage.disks.values()].map((d) => ({
         path: d.path,
         poolId: d.poolId,

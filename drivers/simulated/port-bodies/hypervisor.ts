@@ -33,8 +33,9 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
     },
 
     async definitions(host, vms, context) {
+      const asked = vms === undefined ? undefined : new Set(vms);
       const state = await reach(world, host, context);
-      return readDefinitions(world, state).filter((d) => vms === undefined || vms.includes(d.vmId));
+      return readDefinitions(world, state).filter((d) => asked?.has(d.vmId) !== false);
     },
 
     define: (host, definition, context) =>
@@ -141,7 +142,9 @@ async function act(
 
 function observed(world: World, host: HostState): ObservedVm[] {
   const processes = world.processesOn(host.spec.id);
-  const stopped = [...host.definitions.values()].filter((d) => !processes.some((p) => p.vmId === d.vmId));
+  const stopped = [...host.definitions.values()].filter(
+    (d) => world.processOf(d.vmId, host.spec.id) === undefined,
+  );
   return [
     ...processes.map((p): ObservedVm => {
       const { vmId, name, state, reason, persistent } = p;
