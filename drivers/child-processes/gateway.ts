@@ -97,7 +97,7 @@ class ForkedGateway implements ChildGateway {
         call.handedOver ? { ended: 'lost' } : { ended: 'not-started', why: 'the gateway was closed' },
       );
     const child = this.child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.ref();
     if (child.connected) child.disconnect();
@@ -109,7 +109,7 @@ class ForkedGateway implements ChildGateway {
   private handOver(call: Call): void {
     if (this.child === undefined && this.restartTimer === undefined) this.start();
     const child = this.child;
-    if (child === undefined || !child.connected) return;
+    if (!child?.connected) return;
     call.handedOver = true;
     call.guard = setTimeout(() => {
       // It has missed its own deadline by far, so it is stopped or stuck; its exit settles every call.

@@ -52,7 +52,7 @@ export function errorLines({ code, stdout, stderr }: AgentExit): string {
     .split('\n')
     .filter((l) => /\bERROR: /.test(l) || /^Error\b|RAKP|Activate Session/.test(l.trim()))
     .map((l) => l.replace(/^.*\bERROR: /, '').trim())
-    .filter((l) => l !== '' && !/^Please use '-h'/.test(l));
+    .filter((l) => l !== '' && !l.startsWith("Please use '-h'"));
   const http = /" HTTP\/1\.\d" ([45]\d\d)/.exec(`${stderr}\n${stdout}`)?.[1];
   if (http !== undefined) lines.unshift(`HTTP status ${http}`);
   return [...new Set(lines)].join('; ').slice(0, 400) || `exit code ${code}`;

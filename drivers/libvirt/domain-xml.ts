@@ -35,7 +35,7 @@ const kibPerUnit: Readonly<Record<string, number>> = {
   tib: 1024 ** 3,
 };
 
-/** Throws `SyntaxError` when the text is no domain XML. */
+/** Throws when the text is no domain XML. */
 export function shapeOf(xml: string, poolOf: PoolOf): VmShape {
   const domain = child(parser.parse(xml) as Node, 'domain');
   if (domain === undefined) throw new SyntaxError('no <domain> element');

@@ -55,7 +55,7 @@ async function ask(
   const first = await once();
   if (signal.aborted) return { kind: 'cancelled', detail: 'the look was cancelled' };
   const answer = first.kind === 'not-sent' || first.kind === 'broken' ? await once() : first;
-  if (answer.kind === 'not-sent' && !signal.aborted)
+  if (answer.kind === 'not-sent' || (answer.kind === 'broken' && answer.ours === true))
     throw new DriverFault('LIST_INCOMPLETE', { host: connection.host, detail: answer.detail });
   return answer;
 }

@@ -21,6 +21,8 @@ export type VirshAnswer =
       readonly detail: string;
       /** What was printed before the end, as far as complete. */
       readonly sections?: readonly string[];
+      /** `broken` on our own side: the gateway process died. It says nothing about the host. */
+      readonly ours?: true;
     };
 
 export interface VirshCall {
@@ -67,7 +69,7 @@ export class Virsh {
       case 'cancelled':
         return { kind: 'cancelled', detail: 'the call was cancelled' };
       case 'lost':
-        return { kind: 'broken', detail: 'the gateway process died during the call' };
+        return { kind: 'broken', detail: 'the gateway process died during the call', ours: true };
       case 'output-too-large':
         return { kind: 'broken', detail: 'virsh printed more than can be kept' };
       case 'not-started':

@@ -37,7 +37,9 @@ export async function openLibvirt(): Promise<Opened<HypervisorSubject>> {
       hangDaemon: (id) => world.hangDaemon(host(id)),
       resumeDaemon: (id) => world.resumeDaemon(host(id)),
       destroy: (id, vm) => byId(vm).destroy(host(id)),
-      setAutostart: async (id, vm) => void (await host(id).virshOrThrow(['autostart', vm])),
+      setAutostart: async (id, vm) => {
+        await host(id).virshOrThrow(['autostart', vm]);
+      },
       runsOn: async (vm) => (await world.processesOf(vm)).map(hostId),
     },
     async startedVm(id, kind) {
@@ -94,7 +96,9 @@ export const openFenceAgents = (kind: 'ipmi' | 'redfish') => async (): Promise<O
       powerOn: () => world.lab.host(a).powerOn(),
       isOn: async () => (await world.lab.host(a).state()) !== 'off',
       silenceDevice: () => world.lab.setBmcFaults(a, kind, [{ kind: 'silent' }]),
-      breakPassword: async () => void (password = 'changed-by-somebody'),
+      breakPassword: async () => {
+        password = 'changed-by-somebody';
+      },
       ignoreOff: () => world.lab.setBmcFaults(a, kind, [{ kind: 'lying' }]),
     },
   };

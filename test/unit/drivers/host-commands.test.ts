@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { lookFrom, lookScript, markFrom, markScript } from '../../../drivers/host-commands/console';
+import {
+  lookScript as diskScript,
+  pathsToLookAt,
+  sightsFrom,
+} from '../../../drivers/host-commands/disk-sight';
+import { answerOf, shellLine } from '../../../drivers/host-commands/transport';
+import type { VmDisk } from '../../../domain/records';
+
+const ended = (code: number, stderr = '') =>
+  answerOf({ ended: 'exit', code, stdout: 'out', stderr, tookMs: 1 }, 1_000);
+const sh = (script: string, ...args: string[]) =>
+  execFileSync('sh', ['-c', script, 'sh', ...args], { encoding: 'utf8' });
+
+describe('the end of a host command', () => {
+  it.each([
+    ['ssh: connect to host h port 22: No route to host', 'silent'],
+    ['ssh: connect to host h port 22: Connection timed out', 'silent'],
+    ['Timeout, server h not responding.', 'silent'],
+    ['ssh: connect to host h port 22: Connection refused', 'refused'],
+    ['user@h: Permission denied (publickey).', 'refused'],
+    ['Host key verification failed.', 'refused'],
+    ['kex_exchange_identification: Connection closed by remote host', 'refused'],
+  ])('with 255 and %j says that the host is %s', (stderr, kind) => {
+    expect(ended(255, stderr).kind).toBe(kind);
+  });
+
+  it('with 255 from the command itself says nothing of the host', () => {
+    expect(ended(255, 'nbd: failed').kind).toBe('ran');
+  });
+
+  it('with the words of ssh but another code is the command’s own', () => {
+    expect(ended(1, 'Connection refused').kind).toBe('ran');
+  });
+
+  it.each([
+    { ended: 'lost' },
+    { ended: 'not-started', why: 'no process' },
+    { ended: 'cancelled', stdout: '', stderr: '' },
+  ] as const)('on our own side (%j) is no sign of the host', (end) => {
+    expect(answerOf(end, 1_000).kind).toBe('not-run');
+  });
+
+  it('at the deadline is silence', () => {
+    expect(answerOf({ ended: 'deadline', stdout: '0 usable\n', stderr: '' }, 1_000)).toMatchObject({
+      kind: 'silent',
+      partial: '0 usable\n',
+    });
+  });
+});
+
+it('hands every argument to the login shell as it is', () => {
+  const nasty = ['a b', "it's", '$(touch /x)', '`id`', '', '*', 'é\n'];
+  expect(sh(`printf '%s|' ${shellLine(nasty)}`)).toBe(nasty.map((a) => `${a}|`).join(''));
+});
+
+describe('disks', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'disks-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const disk = (path: string): VmDisk => ({
+    device: 'vda',
+    path,
+    format: 'raw',
+    poolId: undefined,
+    shareable: false,
+  });
+
+  it('are seen as they are, a folder in the place of a disk as well', () => {
+    const good = join(folder, "it's good");
+    writeFileSync(good, 'x');
+    const disks = [good, join(folder, 'none'), folder].map(disk);
+    const paths = pathsToLookAt(disks);
+    expect(sightsFrom(disks, paths, sh(diskScript, ...paths), 1_000)).toMatchObject([
+      { seen: 'usable' },
+      { seen: 'missing' },
+      { seen: 'unreadable', detail: expect.stringMatching(/directory/i) },
+    ]);
+  });
+
+  it('that were not reported hung, and hide none of the others', () => {
+    const disks = ['/a', '/b', '/c'].map(disk);
+    expect(sightsFrom(disks, ['/a', '/b', '/c'], '2 usable\n0 missing\n', 6_000)).toMatchObject([
+      { path: '/a', seen: 'missing' },
+      { path: '/b', seen: 'hung', detail: expect.stringContaining('6000 ms') },
+      { path: '/c', seen: 'usable' },
+    ]);
+  });
+
+  it('that only QEMU can open are not called usable', () => {
+    expect(sightsFrom([disk('rbd:pool/x')], [], '', 1_000)).toMatchObject([{ seen: 'unreadable' }]);
+  });
+});
+
+describe('a console', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'console-'));
+  const file = join(folder, 'c');
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const mark = () => markFrom(sh(markScript, file))!;
+  const look = (m: { consoleBytes: number; consoleTail?: string }) =>
+    lookFrom(sh(lookScript, file, String(m.consoleBytes)), m);
+
+  it('that does not exist has printed nothing', () => {
+    expect(mark()).toEqual({ consoleBytes: 0 });
+    expect(look({ consoleBytes: 0 })).toEqual({ kind: 'new-output', text: '' });
+  });
+
+  it.each([10, 256, 257, 5_000])(
+    'shows after a mark at %d bytes what was printed since, and no byte more',
+    (size) => {
+      writeFileSync(file, 'old login:'.padStart(size, '.'));
+      const marked = mark();
+      expect(marked.consoleBytes).toBe(size);
+      expect(look(marked)).toEqual({ kind: 'new-output', text: '' });
+      writeFileSync(file, 'fresh é\0', { flag: 'a' });
+      expect(look(marked)).toEqual({ kind: 'new-output', text: 'fresh é\0' });
+    },
+  );
+
+  it('that was begun anew is noticed, also when it has grown beyond the mark', () => {
+    writeFileSync(file, 'x'.repeat(1_000));
+    const marked = mark();
+    writeFileSync(file, 'y'.repeat(2_000));
+    expect(look(marked)).toEqual({ kind: 'begun-anew' });
+    writeFileSync(file, 'short');
+    expect(look(marked)).toEqual({ kind: 'new-output', text: 'short' });
+  });
+
+  it('whose size is not understood gives no mark', () => {
+    expect(markFrom('wc: error')).toBeUndefined();
+    expect(lookFrom('', { consoleBytes: 0 })).toBeUndefined();
+  });
+});
