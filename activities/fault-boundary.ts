@@ -2,7 +2,7 @@
  * The one place where a `DriverFault` becomes a Temporal failure and back. The failure's `type` is the fault's code, its details carry the
  * fault itself, so that the cause reaches the operator as what it is. What is not recognised is thrown on untouched.
  */
-import { heartbeat } from '@temporalio/activity';
+import { Context, heartbeat } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { DriverFault, type Fault } from '../domain/faults';
 
@@ -26,14 +26,26 @@ export const faultOf = (error: unknown): Fault | undefined =>
 
 type Activity = (input: never) => Promise<unknown>;
 
+/**
+ * Throws the cancellation when this activity was ended from outside: its worker stops, or the work was taken back. Calls that were cut off for
+ * that look like silent hosts, so what it came to says nothing about the world; activities read before they act and may run again.
+ */
+async function unlessEnded(): Promise<void> {
+  const { cancellationSignal, cancelled } = Context.current();
+  if (cancellationSignal.aborted) await cancelled;
+}
+
 /** Wraps every activity: heartbeats while it works, and lets only Temporal failures out. */
 export function atBoundary<T extends Record<string, Activity>>(activities: T): T {
   const wrap = (act: Activity): Activity => {
     return async (input) => {
       const beat = setInterval(() => heartbeat(), heartbeatEveryMs);
       try {
-        return await act(input);
+        const answer = await act(input);
+        await unlessEnded();
+        return answer;
       } catch (error) {
+        await unlessEnded();
         throw asFailure(error);
       } finally {
         clearInterval(beat);
