@@ -4,6 +4,7 @@
 .PHONY: help install packages node npm build temporal demo test verify bench soak lint format format-check types clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
+.NOTPARALLEL:
 
 AS_USER := lab/install/as-user
 SOURCES = $(shell find domain workflows activities drivers workers client lab bench -name '*.ts' 2>/dev/null) \
@@ -47,8 +48,7 @@ npm: node
 	@test -e $(NPM_STAMP) || { echo "installing npm packages (about a minute the first time)" >&2 \
 	  && npm install --no-save --no-audit --no-fund --loglevel=error && touch $(NPM_STAMP); }
 
-build: npm ## compile
-	@$(MAKE) dist/.built
+build: npm dist/.built ## compile
 
 dist/.built: $(SOURCES)
 	@echo "compiling" >&2
