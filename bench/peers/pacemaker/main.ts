@@ -178,14 +178,23 @@ async function measureAll(wanted: Wanted): Promise<number> {
   const about = await machine();
   if (!wanted.json) process.stdout.write(`${JSON.stringify(about)}\n${heading}\n`);
   const results: PacemakerResult[] = [];
+  const failures: { readonly vms: number; readonly profile: Profile; readonly why: string }[] = [];
   for (const options of wanted.measurements) {
     options.progress(`${options.vms} VMs, profile ${options.profile}`);
-    const result = await measurePacemaker(options, (cluster) => (current = cluster));
-    results.push(result);
-    if (!wanted.json) process.stdout.write(`${row(result)}\n`);
+    try {
+      const result = await measurePacemaker(options, (cluster) => (current = cluster));
+      results.push(result);
+      (wanted.json ? process.stderr : process.stdout).write(`${row(result)}\n`);
+    } catch (error) {
+      // A measurement that did not come about is said, and does not cost the others.
+      if (!(error instanceof BenchError)) throw error;
+      failures.push({ vms: options.vms, profile: options.profile, why: error.message });
+      options.progress(`not measured: ${error.message}`);
+    }
   }
-  if (wanted.json) process.stdout.write(`${JSON.stringify({ machine: about, results }, undefined, 2)}\n`);
-  return results.every((result) => result.ok) ? 0 : 1;
+  if (wanted.json)
+    process.stdout.write(`${JSON.stringify({ machine: about, results, failures }, undefined, 2)}\n`);
+  return failures.length === 0 && results.every((result) => result.ok) ? 0 : 1;
 }
 
 /** Returns the exit code. */
