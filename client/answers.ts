@@ -28,8 +28,10 @@ export interface RunRef {
 export type StartAnswer =
   | (RunRef & { readonly answer: 'started'; readonly rehearsal: boolean })
   | (RunRef & { readonly answer: 'same'; readonly open: boolean; readonly sentence: string })
-  | (RunRef & {
+  | (Omit<RunRef, 'incidentId'> & {
       readonly answer: 'busy';
+      /** Undefined for a run that was not started by a front door. */
+      readonly incidentId: IncidentId | undefined;
       /** What the other work says of itself. */
       readonly summary: string;
       readonly since: string;

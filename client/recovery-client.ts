@@ -20,9 +20,10 @@ import {
   type RunMemo,
 } from '../workflows/inputs';
 import { subject } from '../workflows/search-attributes';
-import type { Request, RunRef, StartAnswer, WorkflowType } from './answers';
+import type { Request, StartAnswer, WorkflowType } from './answers';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
 import { knownHost, knownVm } from './known';
+import { busyAnswer, busyWith, lastRun, memoOf, refOf } from './runs';
 import { staticDetails } from './static-details';
 
 /** What the front door reads of the inventory; it writes nothing. */
@@ -147,7 +148,7 @@ export class RecoveryClient {
   private async knock(wanted: Wanted): Promise<StartAnswer | 'changed-meanwhile'> {
     const latest = await this.latestIncident(wanted.target);
     if (latest !== undefined && latest.closedAt === undefined) {
-      if (latest.workflowId !== wanted.workflowId) return this.busyWith(latest);
+      if (latest.workflowId !== wanted.workflowId) return busyWith(this.door, latest);
       const joined = await this.join(latest, wanted);
       if (joined !== 'run-gone') return joined;
       // The row is open and its run is not: it was ended from outside. The incident goes on under the same number.
@@ -158,7 +159,7 @@ export class RecoveryClient {
     if (latest !== undefined && (await this.isLateDuplicate(latest, wanted))) return lateAnswer(latest);
     const epoch = (latest?.epoch ?? 0) + 1;
     // Its row may not be written yet, or its run may have ended since the inventory was read: the server's own record decides.
-    const last = await this.lastRun(wanted.workflowId);
+    const last = await lastRun(this.door.client, wanted.workflowId);
     const id = incidentId(wanted.target, epoch);
     if (last !== undefined && memoOf(last)?.incidentId === id && last.status.name !== 'RUNNING')
       return {
@@ -188,9 +189,9 @@ export class RecoveryClient {
 
   /** Adds this request to the open incident as one more trigger. */
   private async join(open: IncidentRecord, wanted: Wanted): Promise<StartAnswer | 'run-gone'> {
-    const last = await this.lastRun(open.workflowId);
-    if (last === undefined || last.status.name !== 'RUNNING') return 'run-gone';
-    if (memoOf(last)?.incidentId !== open.incidentId) return this.busyAnswer(last);
+    const last = await lastRun(this.door.client, open.workflowId);
+    if (last?.status.name !== 'RUNNING') return 'run-gone';
+    if (memoOf(last)?.incidentId !== open.incidentId) return busyAnswer(this.door, last);
     return this.sameAnswer(last, open.incidentId, wanted);
   }
 
@@ -237,9 +238,10 @@ export class RecoveryClient {
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
-    const holder = await this.lastRun(wanted.workflowId);
-    if (holder === undefined || holder.status.name !== 'RUNNING') return 'changed-meanwhile';
-    if (memoOf(holder)?.incidentId !== id || holder.type !== wanted.type) return this.busyAnswer(holder);
+    const holder = await lastRun(this.door.client, wanted.workflowId);
+    if (holder?.status.name !== 'RUNNING') return 'changed-meanwhile';
+    if (memoOf(holder)?.incidentId !== id || holder.type !== wanted.type)
+      return busyAnswer(this.door, holder);
     const same = await this.sameAnswer(holder, id, wanted);
     return same === 'run-gone' ? 'changed-meanwhile' : same;
   }
@@ -283,42 +285,6 @@ export class RecoveryClient {
       ...staticDetails({ type, name, incidentId: id, request }),
     } as const;
   }
-
-  /** The run that holds, or held last, the ID; undefined when none ever did. */
-  private async lastRun(workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
-    try {
-      return await this.door.client.workflow.getHandle(workflowId).describe();
-    } catch (error) {
-      if (isGone(error)) return undefined;
-      throw error;
-    }
-  }
-
-  private async busyAnswer(run: WorkflowExecutionDescription): Promise<StartAnswer> {
-    const memo = memoOf(run);
-    const incident = memo === undefined ? undefined : await this.door.inventory.incident(memo.incidentId);
-    const summary = incident?.summary ?? (await run.staticSummary()) ?? run.type;
-    return {
-      answer: 'busy',
-      ...refOf(run, memo?.incidentId ?? ('' as IncidentRecord['incidentId'])),
-      summary,
-      since: run.startTime.toISOString(),
-    };
-  }
-
-  private async busyWith(incident: IncidentRecord): Promise<StartAnswer> {
-    const run = await this.lastRun(incident.workflowId);
-    if (run !== undefined) return this.busyAnswer(run);
-    return {
-      answer: 'busy',
-      incidentId: incident.incidentId,
-      workflowId: incident.workflowId,
-      runId: undefined,
-      type: 'unknown',
-      summary: incident.summary,
-      since: incident.openedAt,
-    };
-  }
 }
 
 const modeOf = (request: Request): RecoverHostInput['mode'] =>
@@ -329,16 +295,6 @@ const triggerOf = ({ source, by, reason }: Request): Trigger => ({
   by,
   reason,
   at: new Date().toISOString(),
-});
-
-const memoOf = (run: WorkflowExecutionDescription): RunMemo | undefined =>
-  typeof run.memo?.['incidentId'] === 'string' ? (run.memo as unknown as RunMemo) : undefined;
-
-const refOf = (run: WorkflowExecutionDescription, id: IncidentRecord['incidentId']): RunRef => ({
-  incidentId: id,
-  workflowId: run.workflowId,
-  runId: run.runId,
-  type: run.type,
 });
 
 const lateAnswer = (closed: IncidentRecord): StartAnswer => ({

@@ -28,7 +28,10 @@ export interface ComposeSetup {
   readonly log: Logger;
 }
 
-type World = Omit<Ports, 'inventory' | 'notifier'> & { close(): Promise<void> };
+interface World {
+  readonly ports: Omit<Ports, 'inventory' | 'notifier'>;
+  close(): Promise<void>;
+}
 
 /**
  * Brings the inventory's tables to this version and opens every driver the config asks for.
@@ -38,16 +41,16 @@ type World = Omit<Ports, 'inventory' | 'notifier'> & { close(): Promise<void> };
 export async function composePorts(setup: ComposeSetup): Promise<Composed> {
   const fleet = fleetOf(setup.config);
   await migrateInventory(setup.inventoryUrl);
-  const { close: closeWorld, ...world } =
+  const world =
     setup.config.simulated !== undefined && isSimulated(setup.config)
       ? await simulatedWorld(setup.config.simulated.socket)
       : realWorld(setup, fleet);
   const inventory = openInventory({ url: setup.inventoryUrl });
   return {
     fleet,
-    ports: { ...world, inventory, notifier: logNotifier(setup.log) },
+    ports: { ...world.ports, inventory, notifier: logNotifier(setup.log) },
     async close() {
-      await Promise.all([closeWorld(), inventory.close()]);
+      await Promise.all([world.close(), inventory.close()]);
     },
   };
 }
@@ -59,9 +62,8 @@ const isSimulated = (config: VmedicConfig): boolean =>
   hostsOf(config).some((host) => host.hypervisor.driver === 'simulated');
 
 async function simulatedWorld(socket: string): Promise<World> {
-  const { ports, close } = await connectSimulated(socket);
-  const { fencing, hypervisor, hostCommands, storageLocks, volumes } = ports;
-  return { fencing, hypervisor, hostCommands, storageLocks, volumes, close };
+  const connection = await connectSimulated(socket);
+  return { ports: connection.ports, close: () => connection.close() };
 }
 
 function realWorld({ config, configPath }: ComposeSetup, fleet: Fleet): World {
@@ -84,10 +86,7 @@ function realWorld({ config, configPath }: ComposeSetup, fleet: Fleet): World {
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
   return {
-    fencing,
-    hypervisor: libvirt,
-    hostCommands,
-    ...directory,
+    ports: { fencing, hypervisor: libvirt, hostCommands, ...directory },
     async close() {
       await Promise.all([libvirt.close(), fencing.close(), hostCommands.close()]);
       await gateway.close();

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { RuntimeFile } from '../../workers/embedded/runtime-file';
 import { Refusal } from '../errors';
 import type { Context } from './command';
 
@@ -14,7 +15,7 @@ export async function startInBackground(
   context: Context,
   configPath: string,
   stateDir: string,
-): Promise<import('../../workers/embedded/runtime-file').RuntimeFile> {
+): Promise<RuntimeFile> {
   const { packageRoot } = await import('../../workers/embedded/package-root');
   const { readRuntime } = await import('../../workers/embedded/runtime-file');
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });

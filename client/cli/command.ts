@@ -1,5 +1,5 @@
 /** How every command of the line is made: the same flags, an example for each, one place where errors become sentences. */
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { exitCodeHelp, type ExitCode } from './exit-codes';
 import { type Io, Output, whoAmI } from './io';
 import { reportError } from './report-error';
@@ -110,5 +110,10 @@ export const startOptions = (io: Io, reason: 'optional' | 'required'): Option[] 
   ),
 ];
 
-export const text = (context: Context, flag: string): string => String(context.flags[flag] ?? '');
+/** A flag that takes a text; empty when it was not given. */
+export function text(context: Context, flag: string): string {
+  const value = context.flags[flag];
+  return typeof value === 'string' ? value : '';
+}
+
 export const argument = (context: Context, index: number): string => context.args[index] ?? '';

@@ -62,7 +62,9 @@ function busy(
       ? `\n  run:   ${String(document.link)}`
       : `\n  run:   ${answer.workflowId}${answer.runId === undefined ? '' : ` (${answer.runId})`}`;
   const next =
-    answer.incidentId === '' ? '' : `\n  ${out.paint.dim('next:')} vmedic incident show ${answer.incidentId}`;
+    answer.incidentId === undefined
+      ? ''
+      : `\n  ${out.paint.dim('next:')} vmedic incident show ${answer.incidentId}`;
   if (out.json) out.result(document, '');
   out.note(
     `${out.paint.red('busy:')} ${answer.workflowId} is being worked on by ${answer.type} since ${answer.since}: ${answer.summary}${link}${next}`,

@@ -1,7 +1,7 @@
 import { RecoveryClient } from '../../client/recovery-client';
 import { follow } from '../../client/follow';
 import { giveOrder } from '../../client/orders';
-import type { Request, StartAnswer } from '../../client/answers';
+import type { Request, RunRef, StartAnswer } from '../../client/answers';
 import { incidentId, workflowIds } from '../../domain/ids';
 import { type RecoverySystem, recoverySystem } from '../support/recovery-system';
 
@@ -33,7 +33,10 @@ afterEach(() => system.close());
 
 describe('the front door', () => {
   it('answers 50 triggers at once with one run, and keeps each of them in the incident', async () => {
-    system.controls.cutPower(system.host('a'));
+    const { hostId: id, deviceId } = bmcOf('a');
+    // A silent BMC keeps the incident open until every trigger has come.
+    system.controls.setDevice(deviceId, { mode: 'silent' });
+    system.controls.cutPower(id);
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
         door.recoverHost(system.host('a'), { ...request, reason: `alert ${i}` }),
@@ -45,11 +48,17 @@ describe('the front door', () => {
       new Set([incidentId({ kind: 'host', hostId: system.host('a') }, 1)]),
     );
     expect(answers.filter((a) => a.answer === 'busy')).toEqual([]);
-    expect(await followed(started[0] as StartAnswer)).toMatchObject({
+    system.controls.setDevice(deviceId, { mode: 'works' });
+    const ending = await follow(system, started[0] as RunRef, { everyMs: 20, throughWaiting: true });
+    expect(ending).toMatchObject({
       kind: 'finished',
       result: { outcome: 'recovered' },
     });
     expect(await runsOf(workflowIds.host(system.host('a')))).toBe(1);
+    const kept = (await system.inventory.incidents({ hostId: system.host('a') })).flatMap((i) => i.triggers);
+    expect(kept.map((t) => t.reason).sort()).toEqual(
+      Array.from({ length: 50 }, (_, i) => `alert ${i}`).sort(),
+    );
   });
 
   it('knows a trigger that comes after the recovery for the same incident, and starts nothing', async () => {
@@ -113,7 +122,7 @@ describe('the front door', () => {
     const to = { ...system, address: 'the test server' };
     await expect(
       giveOrder(to, String(recovery.incidentId), { update: 'attestFenced' }, { by: 'tester', reason: ' ' }),
-    ).rejects.toMatchObject({ kind: 'refused', message: expect.stringContaining('say why') });
+    ).rejects.toMatchObject({ kind: 'refused', message: expect.stringContaining('say why') as unknown });
     await giveOrder(
       to,
       String(recovery.incidentId),
@@ -137,7 +146,7 @@ describe('the front door', () => {
     expect(await followed(second)).toMatchObject({ kind: 'finished', result: { outcome: 'recovered' } });
   });
 
-  it('a rehearsal stands in nobody’s way and touches nothing', async () => {
+  it("a rehearsal stands in nobody's way and touches nothing", async () => {
     system.controls.cutPower(system.host('a'));
     const rehearsal = await door.recoverHost(system.host('a'), { ...request, rehearse: true });
     const real = await door.recoverHost(system.host('a'), request);
@@ -145,6 +154,7 @@ describe('the front door', () => {
     const ending = await followed(rehearsal);
     expect(ending).toMatchObject({ kind: 'finished', result: { outcome: 'rehearsed' } });
     await followed(real);
+    expect((await system.inventory.incidents()).map((i) => i.incidentId)).toEqual([real.incidentId]);
   });
 
   it('restarts a VM by its name, and a VM that runs is left alone', async () => {

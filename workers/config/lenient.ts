@@ -1,4 +1,4 @@
-import type { FenceLevelConfig, HostConfig, PolicyConfig, PoolConfig, VmedicConfig } from './types';
+import type { FenceLevelConfig, HostConfig, PoolConfig, VmedicConfig } from './types';
 
 type Group = Readonly<Record<string, unknown>>;
 const group = (value: unknown): Group =>
@@ -16,8 +16,7 @@ export function lenientView(
   isWhole: (path: readonly (string | number)[]) => boolean,
 ): VmedicConfig {
   const root = group(value);
-  const take = <T>(part: unknown, path: readonly (string | number)[]): T | undefined =>
-    part !== undefined && isWhole(path) ? (part as T) : undefined;
+  const whole = (key: string): unknown => (isWhole([key]) ? root[key] : undefined);
   return {
     version: 1,
     clusters: list(root['clusters']).map((cluster, c) => ({
@@ -27,12 +26,12 @@ export function lenientView(
         Object.entries(group(group(cluster)['policy'])).filter(([key]) =>
           isWhole(['clusters', c, 'policy', key]),
         ),
-      ) as PolicyConfig,
+      ),
     })),
     pools: list(root['pools']).map((pool, p) => lenientPool(pool, p)),
-    health: take(root['health'], ['health']),
-    inventory: take(root['inventory'], ['inventory']),
-    temporal: take(root['temporal'], ['temporal']),
+    health: whole('health') as VmedicConfig['health'],
+    inventory: whole('inventory') as VmedicConfig['inventory'],
+    temporal: whole('temporal') as VmedicConfig['temporal'],
     // Any world will do: a mistake in its own keys is reported as such.
     simulated: root['simulated'] === undefined ? undefined : { socket: '' },
   };

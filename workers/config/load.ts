@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { type AgentCheck, referenceProblems, relationProblems } from './checks';
+import { errnoOf } from './errno';
 import { lenientView } from './lenient';
 import { type ConfigProblem, type Path, Places, problemsOfIssues, problemText } from './problems';
 import { vmedicSchema } from './schema';
@@ -36,7 +37,7 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined;
+    const code = errnoOf(cause);
     const why =
       code === 'ENOENT'
         ? 'there is no such file'

@@ -48,7 +48,7 @@ export class Places {
   }
 
   private offset(path: Path): number {
-    let node = this.document.contents as Node | null;
+    let node = this.document.contents;
     let at = node?.range?.[0] ?? 0;
     for (const part of path) {
       if (isMap(node)) {
@@ -134,7 +134,7 @@ function shown(value: unknown): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a group of keys';
-  return JSON.stringify(value) ?? 'nothing';
+  return value === undefined ? 'nothing' : JSON.stringify(value);
 }
 
 const listed = (words: readonly string[]): string => words.join(', ');

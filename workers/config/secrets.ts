@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
+import { errnoOf } from './errno';
 import type { SecretReference } from './types';
 
 export type Resolved =
@@ -28,7 +29,7 @@ export function resolveSecret(
     const value = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
     return value === '' ? { ok: false, why: `${reference}: the file is empty` } : { ok: true, value };
   } catch (cause) {
-    const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined;
+    const code = errnoOf(cause);
     if (code === 'ENOENT') return { ok: false, why: `${reference}: there is no such file` };
     if (code === 'EACCES') return { ok: false, why: `${reference}: this user may not read the file` };
     if (code === 'EISDIR') return { ok: false, why: `${reference}: it is a folder` };

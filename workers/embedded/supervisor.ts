@@ -53,9 +53,8 @@ async function tend<T extends ServerProcess>(
     if (end === 'stopping') return;
     if (Date.now() - startedMs > wellAfterMs) pause = pauseMs.first;
     progress(`${name} ended (${end.signal ?? `code ${String(end.code)}`}); starting it again`);
-    while (!stopping.aborted) {
-      await Promise.race([delay(pause), stopped]);
-      if (stopping.aborted) return;
+    for (;;) {
+      if ((await Promise.race([delay(pause), stopped])) === 'stopping') return;
       pause = Math.min(pause * 2, pauseMs.max);
       try {
         kept.current = await start();

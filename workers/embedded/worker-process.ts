@@ -45,11 +45,11 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
   await stopLeftBehind(launch, options.progress);
   rmSync(readyFile, { force: true });
   const worker = await launchServer(launch);
-  let ended = false;
-  void worker.exited.then(() => (ended = true));
+  const life = { ended: false };
+  void worker.exited.then(() => (life.ended = true));
   const deadline = Date.now() + readyMs;
   while (!saysReady(readyFile, worker.pid)) {
-    if (ended) throw new Error(`it ended before it took work:\n${logTail(launch.logFile)}`);
+    if (life.ended) throw new Error(`it ended before it took work:\n${logTail(launch.logFile)}`);
     if (Date.now() > deadline) {
       await worker.stop();
       throw new Error(`it took no work within ${readyMs / 1000} s:\n${logTail(launch.logFile)}`);

@@ -29,7 +29,10 @@ const atLeast =
     return Number(value);
   };
 
-type Choice = { readonly kind: 'kvm' | 'simulated'; readonly why: string };
+interface Choice {
+  readonly kind: 'kvm' | 'simulated';
+  readonly why: string;
+}
 
 /** `DATACENTER`, else real hosts wherever they can be had. */
 async function choose(context: Context): Promise<Choice> {

@@ -137,7 +137,7 @@ async function runningOn(context: Context, lab: Lab) {
   const { isSupervised, readRuntime } = await import('../../../workers/embedded/runtime-file');
   const stateDir = systemDirOf(lab.folder);
   const before = readRuntime(stateDir);
-  if (before !== undefined && before.stage === 'running' && isSupervised(before)) return before;
+  if (before?.stage === 'running' && isSupervised(before)) return before;
   context.out.note('starting VMedic on it');
   return startInBackground(context, lab.configFile, stateDir);
 }

@@ -141,18 +141,23 @@ function hostTrouble(record: HostRecord | undefined, id: string): Trouble[] {
   return [{ what: `host ${id} is ${record.standing} and takes no VMs`, since: record.lastSeenAt, next }];
 }
 
+/** TASK_QUEUE_TYPE_ACTIVITY, whose enum the client package keeps to itself. Activities are what both queues carry. */
+const ofActivities = 2 as never;
+
+/** How long after its last call a worker still counts as there: the server parks a call for a minute at most. */
+const polledMs = 90_000;
+
 async function queuesWithoutWorker({ client, settings }: TemporalSession): Promise<string[]> {
   const queues = [defaultTaskQueue, powerQueue(defaultTaskQueue)];
   const polled = await Promise.all(
     queues.map(async (queue) => {
-      // Activities are what both queues carry; workflows only the first. 2 = TASK_QUEUE_TYPE_ACTIVITY.
       const answer = await client.workflowService.describeTaskQueue({
         namespace: settings.namespace,
         taskQueue: { name: queue },
-        taskQueueType: 2,
+        taskQueueType: ofActivities,
       });
-      const fresh = (answer.pollers ?? []).filter(
-        (p) => Date.now() - Number(p.lastAccessTime?.seconds ?? 0) * 1000 < 90_000,
+      const fresh = answer.pollers.filter(
+        (p) => Date.now() - Number(p.lastAccessTime?.seconds ?? 0) * 1000 < polledMs,
       );
       return fresh.length > 0;
     }),

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Installation } from '../../../workers/access';
 import type { RuntimeFile } from '../../../workers/embedded/runtime-file';
 import { Refusal } from '../../errors';
 import { startInBackground } from '../background';
@@ -77,10 +78,7 @@ async function up(context: Context): Promise<ExitCode> {
   return inForeground(context, installation);
 }
 
-async function inForeground(
-  context: Context,
-  installation: import('../../../workers/access').Installation,
-): Promise<ExitCode> {
+async function inForeground(context: Context, installation: Installation): Promise<ExitCode> {
   const { AlreadyRuns, startEmbeddedSystem } = await import('../../../workers/embedded/system');
   const { temporalSettings } = await import('../../../workers/access');
   const { config, configPath: path, fleet, stateDir } = installation;
