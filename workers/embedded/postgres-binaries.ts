@@ -2,9 +2,10 @@ import {
   accessSync,
   chmodSync,
   constants,
-  cpSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -32,8 +33,10 @@ interface Link {
  *
  * @throws when there is none for this platform, with the way out.
  */
-export async function postgresBinaries(progress: Progress): Promise<PostgresBinaries> {
-  const folder = packageFolder();
+export async function postgresBinaries(
+  progress: Progress,
+  folder: string = packageFolder(),
+): Promise<PostgresBinaries> {
   if (needsRepair(folder) && !repaired(folder)) {
     const copy = join(cacheDir(), 'postgres', `${versionOf(folder)}-${process.platform}-${process.arch}`);
     if (!existsSync(copy))
@@ -105,7 +108,7 @@ function repair(folder: string): void {
 async function copyTo(folder: string, copy: string): Promise<void> {
   const part = join(dirname(copy), `.${basename(copy)}.${process.pid}.part`);
   mkdirSync(part, { recursive: true });
-  cpSync(join(folder, 'native'), join(part, 'native'), { recursive: true, verbatimSymlinks: true });
+  copyFiles(join(folder, 'native'), join(part, 'native'));
   repair(part);
   try {
     renameSync(part, copy);
@@ -115,6 +118,16 @@ async function copyTo(folder: string, copy: string): Promise<void> {
     rmSync(part, { recursive: true, force: true });
   }
   return Promise.resolve();
+}
+
+/** Files only, in folders of our own: the modes of the original may forbid writing, and `repair` makes the links. */
+function copyFiles(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) copyFiles(source, target);
+    else if (entry.isFile()) copyFileSync(source, target);
+  }
 }
 
 function versionOf(folder: string): string {

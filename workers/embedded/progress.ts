@@ -8,7 +8,7 @@ export async function withProgress<T>(progress: Progress, what: string, work: ()
   const startedAt = Date.now();
   const seconds = (): number => Math.round((Date.now() - startedAt) / 1000);
   progress(what);
-  const timer = setInterval(() => progress(`${what}: ${seconds()} s`), 10_000);
+  const timer = setInterval(() => progress(`${what.split(':')[0] ?? what}: ${seconds()} s`), 10_000);
   try {
     return await work();
   } finally {

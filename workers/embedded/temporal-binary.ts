@@ -10,11 +10,12 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { cacheDir, cachesToRead } from './cache-dir';
 import { packageRoot } from './package-root';
 import { type Progress, silent, withProgress } from './progress';
 import { downloadBySdk } from './sdk-download';
+import { identify } from './server-process';
 
 export type TemporalSource =
   { readonly kind: 'address'; readonly address: string } | { readonly kind: 'binary'; readonly path: string };
@@ -165,6 +166,7 @@ function cacheEntry(origin: string): { scratch: string; keep(path: string): stri
   const name = `${sourceHash()}-${process.platform}-${process.arch}-${origin}`;
   const folder = join(cacheDir(), 'temporal', name);
   const scratch = `${folder}.${process.pid}.part`;
+  removeAbandoned(dirname(folder));
   mkdirSync(scratch, { recursive: true });
   return {
     scratch,
@@ -175,6 +177,15 @@ function cacheEntry(origin: string): { scratch: string; keep(path: string): stri
       return join(folder, 'temporal');
     },
   };
+}
+
+/** A build that was killed leaves 2 GB behind. */
+function removeAbandoned(folder: string): void {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const pid = /\.(\d+)\.part$/.exec(name)?.[1];
+    if (pid !== undefined && identify(Number(pid)) === undefined)
+      rmSync(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 function unavailable(reasons: readonly string[]): string {

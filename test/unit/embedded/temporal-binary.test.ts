@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { provisionTemporal, sourceHash } from '../../../workers/embedded/temporal-binary';
@@ -114,6 +114,18 @@ describe('where a Temporal server comes from', () => {
     await expect(refused).rejects.toThrow('Go is not installed');
     await expect(refused).rejects.toThrow(/install Go 1\.26\.4 or newer .*run this again/);
     await expect(refused).rejects.toThrow('set TEMPORAL_ADDRESS=host:port');
+  });
+
+  it('clears away what a build that was killed left behind, and nothing of one that runs', async () => {
+    const [dead, alive] = [4_194_305, process.pid].map((pid) => `${dirname(inCache())}.${pid}.part`) as [
+      string,
+      string,
+    ];
+    for (const scratch of [dead, alive]) mkdirSync(join(scratch, 'modules'), { recursive: true });
+    await provision({
+      download: (into) => Promise.resolve({ path: cli(join(into, 'temporal-cli'), '1.8.2') }),
+    });
+    expect([existsSync(dead), existsSync(alive)]).toEqual([false, true]);
   });
 
   it('says that a Go is too old rather than letting its build fail', async () => {
