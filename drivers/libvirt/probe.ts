@@ -11,6 +11,8 @@ export type HypervisorSign = Extract<HostSign, { source: 'hypervisor' }>;
 /** libvirt's ports for connections that a kernel accepts before any daemon looks at them. */
 const tcpPorts: Readonly<Record<string, number>> = { 'qemu+tcp:': 16509, 'qemu+tls:': 16514 };
 const tcpConnectMs = 1_000;
+/** Twenty times what a healthy daemon takes. */
+const slowMs = 1_000;
 
 /**
  * Throws only when this side could not ask at all (no virsh, no process to be had): that is no sign of the host, and taken for silence it
@@ -26,8 +28,16 @@ export async function probeDaemon(
     says,
     observedAt,
   });
-  let observedAt = new Date().toISOString();
-  const answer = await ask(connection, 'domstats --state --raw', deadlines.readMs, signal);
+  const observedAt = new Date().toISOString();
+  const statistics = ask(connection, 'domstats --state --raw', deadlines.readMs, signal);
+  const plain = besideIfSlow(
+    statistics,
+    (beside) => ask(connection, 'list --all --name', deadlines.listMs, beside),
+    signal,
+  );
+  // Looked at only when the first question stays open; until then its failure is nobody's concern.
+  plain.catch(() => undefined);
+  const answer = await statistics;
   if (answer.kind === 'answered' && answer.errors === '') {
     const runningVms = [...parseDomstats(answer.sections[0] ?? '').values()].filter(
       (s) => s.state === 1,
@@ -37,11 +47,30 @@ export async function probeDaemon(
   if (answer.kind === 'answered') return say('hung');
   if (answer.kind === 'refused') return say('refused');
   if (answer.kind === 'cancelled' || signal.aborted) return say('silent');
-  observedAt = new Date().toISOString();
   if (answer.kind === 'broken') return say('refused');
-  const plain = await ask(connection, 'list --all --name', deadlines.listMs, signal);
-  if (plain.kind === 'answered' && plain.errors === '') return say('hung');
+  const listed = await plain;
+  if (listed?.kind === 'answered' && listed.errors === '') return say('hung');
   return say((await kernelAccepts(connection.uri)) ? 'hung' : 'silent');
+}
+
+/**
+ * A second question while the first is still unanswered, so that a host that answers neither is known after one deadline and not after
+ * both. Undefined when the first was answered in time.
+ */
+async function besideIfSlow(
+  first: Promise<VirshAnswer>,
+  second: (signal: AbortSignal) => Promise<VirshAnswer>,
+  signal: AbortSignal,
+): Promise<VirshAnswer | undefined> {
+  const early = await Promise.race([
+    first.then(
+      () => true,
+      () => true,
+    ),
+    new Promise<false>((resolve) => setTimeout(() => resolve(false), slowMs).unref()),
+  ]);
+  // It may also have failed early for want of anybody there: then the second question says no more than the first.
+  return early || signal.aborted ? undefined : second(signal);
 }
 
 /** One child; a second one when the first was lost by our own fault. */

@@ -126,6 +126,7 @@ it('goes with its parent, and so does everything it started', async () => {
   );
   const parent = spawn(process.execPath, ['-r', loader, script], { stdio: 'ignore' });
   const pids = await pidsIn(file);
+  expect(pids.every(lives)).toBe(true);
   parent.kill('SIGKILL');
   await eventually(10_000, () => allGone(pids));
 });

@@ -143,6 +143,8 @@ class Opened implements DriverLab {
     for (const host of this.lab.hosts) {
       const state = await host.state();
       if (state === 'frozen') await host.thaw();
+      // A test that failed may have left the daemon stopped; one that is not there needs no signal.
+      if (state !== 'off') await signalDaemon(host, 'CONT').catch(() => undefined);
       if (state === 'off') await host.powerOn();
       else if ((await host.virsh(['uri'], 5_000)).code !== 0) await host.startLibvirtd();
       for (const kind of ['ipmi', 'redfish'] as const) await this.lab.setBmcFaults(host.id, kind, []);

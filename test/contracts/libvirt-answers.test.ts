@@ -1,0 +1,85 @@
+/** What is made of virsh's answers, with a virsh that answers as it is told: the cases that a healthy daemon cannot be brought to. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLibvirtHypervisor, type LibvirtHypervisor } from '../../drivers/libvirt';
+import type { ChildGateway } from '../../drivers/child-processes';
+import { hostId } from '../../domain/ids';
+import { testGateway } from '../support/driver-lab';
+import { faultCode, notAborted } from './contract';
+
+const host = hostId('h');
+const id = '00000001-0000-4000-8000-000000000001';
+const stats = "Domain: 'one'\n  state.state=1\n  state.reason=1\n";
+const folder = mkdtempSync(join(tmpdir(), 'answers-'));
+let gateway: ChildGateway;
+
+beforeAll(() => {
+  gateway = testGateway();
+});
+afterAll(async () => {
+  await gateway.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Prints the sections, each followed by the mark that was asked for; the last mark is left out when it is to end early. */
+function virshSaying(
+  sections: readonly string[],
+  { errors = '', marks = sections.length } = {},
+): LibvirtHypervisor {
+  const program = join(folder, 'virsh');
+  const out = sections.map((s, n) => `printf '%s' ${quote(s)}; ${n < marks ? 'printf %s "$mark"' : ':'}`);
+  const lines = [
+    '#!/bin/sh',
+    'for last; do :; done',
+    "mark=$(printf '%s' \"$last\" | grep -o '@@[0-9a-f]*@@' | head -n 1)",
+    ...out,
+    `printf '%s' ${quote(errors)} >&2`,
+    `echo . >> ${join(folder, 'calls')}`,
+  ];
+  writeFileSync(program, lines.join('\n') + '\n', { mode: 0o755 });
+  return createLibvirtHypervisor({ gateway, hosts: [{ id: host, uri: 'test:///x' }], virsh: program });
+}
+const quote = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
+
+it('takes a complete answer for a list, an empty one too', async () => {
+  const port = virshSaying([stats, `${id} one\n`, `${id}\n`, '', '']);
+  expect((await port.list(host, notAborted())).vms).toEqual([
+    { vmId: id, name: 'one', state: 'running', reason: 'booted', persistent: true, autostart: false },
+  ]);
+  expect((await virshSaying(['', '', '', '', '']).list(host, notAborted())).vms).toEqual([]);
+});
+
+it.each([
+  ['a VM that stands in the statistics only', [stats, '', '', '', ''], {}],
+  ['a VM that stands in the list only', ['', `${id} one\n`, '', '', ''], {}],
+  ['an error beside complete output', [stats, `${id} one\n`, '', '', ''], { errors: 'error: cannot list' }],
+])('refuses to take %s for a list', async (_, sections, options) => {
+  expect(await faultCode(virshSaying(sections, options).list(host, notAborted()))).toBe('LIST_INCOMPLETE');
+});
+
+it.each([0, 1, 4])('never takes an answer that ended after %d of its parts for a list', async (marks) => {
+  const port = virshSaying([stats, `${id} one\n`, `${id}\n`, '', ''], { marks });
+  expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+});
+
+it('never takes a broken connection for an empty host', async () => {
+  const errors = 'error: Disconnected from qemu:///system due to end of file\n';
+  const port = virshSaying(['', '', '', '', ''], { errors });
+  expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+});
+
+it('does not call a host silent, refused or hung because virsh is missing here', async () => {
+  const port = createLibvirtHypervisor({
+    gateway,
+    hosts: [{ id: host, uri: 'test:///x' }],
+    virsh: join(folder, 'none'),
+  });
+  expect(await faultCode(port.probe(host, notAborted()))).toBe('LIST_INCOMPLETE');
+  expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+});
+
+it('knows its hosts by the config alone', async () => {
+  const port = virshSaying(['', '', '', '', '']);
+  expect(await faultCode(port.list(hostId('other'), notAborted()))).toBe('UNKNOWN_HOST');
+});
