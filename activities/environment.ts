@@ -17,6 +17,9 @@ export function environment(ports: Ports, fleet: Fleet): Environment {
   return { ...ports, fleet, lists: new HostLists(ports.hypervisor) };
 }
 
+/** Between two looks at something that is waited for. */
+export const lookEveryMs = 250;
+
 export const nowIso = (): Timestamp => new Date().toISOString();
 
 /** Aborted when the activity is cancelled or its worker shuts down: drivers end what they started. */

@@ -10,43 +10,32 @@
  * - `startVm` answers `not-started` only from the target's own complete list read after the act.
  * - After an unknown start only the same target is tried again, until that host is fenced: the order may still be waiting there.
  */
-import { Context } from '@temporalio/activity';
-import {
-  type Account,
-  type FenceEvidence,
-  isRefused,
-  issueStartPermit,
-  type StartPermit,
-} from '../domain/evidence';
-import { DriverFault, type Fault, fault } from '../domain/faults';
+import type { FenceEvidence } from '../domain/evidence';
+import { type Fault, fault } from '../domain/faults';
 import type { HealthCheck } from '../domain/fleet';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
-import { isAtRest, type ObservedVm } from '../domain/observations';
+import { isAtRest } from '../domain/observations';
 import { placement } from '../domain/placement';
-import type { StoredDefinition, VmRecord } from '../domain/records';
-import type { HealthMark } from './ports';
-import { freshEvidence } from './fence';
-import { faultOf } from './fault-boundary';
-import { candidates, wanted } from './plan';
+import type { VmRecord } from '../domain/records';
+import { currentDefinition, define, removeStaleDefinitions, takeDefinitionAway } from './definitions';
 import {
   clusterById,
   declaredHost,
   type Environment,
-  nowIso,
+  lookEveryMs,
   pause,
   recordedVm,
   signal,
   tell,
 } from './environment';
+import { faultOf } from './fault-boundary';
+import { candidates, wanted } from './plan';
+import type { HealthMark } from './ports';
+import { becomesHealthy, type Settled, switchRecord } from './settle';
+import { contradicted, readBackStart, type Started, startSentence, withoutPermit } from './start-outcome';
+import { permitFor, type StartBasis } from './start-permit';
 
-/** What a start rests on; the same in all activities of one attempt. */
-export interface StartBasis {
-  readonly vmId: VmId;
-  readonly incidentId: IncidentId;
-  readonly incidentBeganAt: string;
-  /** Proofs for hosts that failed, by host. */
-  readonly evidence: readonly FenceEvidence[];
-}
+export type { Settled, StartBasis, Started };
 
 export type Prepared =
   | {
@@ -58,20 +47,6 @@ export type Prepared =
     }
   | { readonly kind: 'already-running'; readonly target: HostId; readonly health: HealthCheck }
   | { readonly kind: 'no-capacity' | 'blocked'; readonly target: HostId | undefined; readonly fault: Fault };
-
-export type Started =
-  | { readonly kind: 'running' }
-  | { readonly kind: 'not-started'; readonly fault: Fault }
-  | { readonly kind: 'unknown'; readonly fault: Fault }
-  | { readonly kind: 'contradicted'; readonly fault: Fault };
-
-export interface Settled {
-  readonly healthy: boolean;
-  readonly sentence: string;
-}
-
-/** Between two looks at something that is waited for. */
-const lookEveryMs = 250;
 
 export const restartVmActivities = (env: Environment) => ({
   async prepareStart(
@@ -200,11 +175,6 @@ const blocked = (target: HostId | undefined, why: Fault): Prepared => ({
   fault: why,
 });
 
-const contradicted = (vm: VmRecord, detail: string): Started => ({
-  kind: 'contradicted',
-  fault: fault('EVIDENCE_CONTRADICTED', { host: vm.hostId, detail }),
-});
-
 async function prepareOnce(
   env: Environment,
   vm: VmRecord,
@@ -252,206 +222,4 @@ async function chooseTarget(
   if (placed?.target !== undefined) return { target: placed.target };
   const detail = placed?.why ?? 'no host is in service';
   return { kind: 'no-capacity', target: undefined, fault: fault('NO_CAPACITY', { vm: vm.name, detail }) };
-}
-
-type PermitAnswer = { permit: StartPermit } | { running: HostId } | { refused: Fault };
-
-/** Accounts for every host that may hold the VM, then asks the domain for the permit. */
-async function permitFor(
-  env: Environment,
-  vm: VmRecord,
-  target: HostId,
-  basis: StartBasis,
-): Promise<PermitAnswer> {
-  const sightings = await env.inventory.sightings([vm.vmId]);
-  const mayHold = [...new Set([vm.hostId, target, ...sightings.map((s) => s.hostId)])];
-  const accounts: Account[] = [];
-  const problems: string[] = [];
-  for (const host of mayHold) {
-    try {
-      accounts.push(await account(env, host, target, basis));
-    } catch (error) {
-      const known = faultOf(error);
-      if (known === undefined) throw error;
-      if (known.code === 'EVIDENCE_CONTRADICTED') return { refused: known };
-      problems.push(known.sentence);
-    }
-  }
-  const runsOn = accounts.find((a) => a.by === 'own-list' && runs(a.list.vms, vm.vmId));
-  if (runsOn !== undefined) return { running: runsOn.hostId };
-  const answer = issueStartPermit({
-    vmId: vm.vmId,
-    target,
-    incidentId: basis.incidentId,
-    recordVersion: vm.version,
-    mayHold,
-    accounts,
-    incidentBeganAt: basis.incidentBeganAt,
-    now: nowIso(),
-  });
-  if (!isRefused(answer)) return { permit: answer };
-  const detail = [...problems, ...answer.refused].join('; ');
-  const refusal = fault('PERMIT_REFUSED', { vm: vm.name, host: target, detail });
-  // Worth another look until the deadline: a host that does not answer now may answer, or be fenced, in a moment.
-  return { refused: { ...refusal, class: 'transient' } };
-}
-
-const runs = (vms: readonly ObservedVm[], id: VmId): boolean =>
-  vms.some((v) => v.vmId === id && v.state === 'running');
-
-async function account(env: Environment, host: HostId, target: HostId, basis: StartBasis): Promise<Account> {
-  const given = basis.evidence.find((e) => e.hostId === host);
-  const proof = given ?? (host === target ? undefined : await env.inventory.evidenceFor(host));
-  if (proof !== undefined)
-    return { hostId: host, by: 'fence-evidence', evidence: await freshEvidence(env, proof) };
-  return {
-    hostId: host,
-    by: 'own-list',
-    list: await env.lists.read(host),
-  };
-}
-
-async function currentDefinition(env: Environment, vm: VmRecord): Promise<StoredDefinition> {
-  const stored = await env.inventory.definition(vm.vmId);
-  if (stored === undefined) throw new DriverFault('DEFINITION_NOT_STORED', { vm: vm.name });
-  return stored;
-}
-
-async function define(env: Environment, vm: VmRecord, target: HostId): Promise<Fault | undefined> {
-  const definition = await currentDefinition(env, vm);
-  await env.inventory.recordSighting(vm.vmId, target, nowIso());
-  if (!vm.persistent) return undefined;
-  const outcome = await env.hypervisor.define(target, definition, signal());
-  if (outcome.kind === 'ok') return undefined;
-  return outcome.kind === 'refused' ? outcome.fault : { ...outcome.fault, class: 'transient' };
-}
-
-/**
- * Reads the target until it says whether the VM runs. A refusal is believed only together with a list in which the VM is at rest; an
- * answer that never came is read until the deadline and is then `unknown`, which is neither success nor failure.
- */
-async function readBackStart(
-  env: Environment,
-  vm: VmRecord,
-  { target, evidence }: StartBasis & { target: HostId },
-  problem: { kind: 'refused' | 'unreachable' | 'unknown'; fault: Fault } | undefined,
-): Promise<Started> {
-  const deadline = Date.now() + clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
-  let last: Fault =
-    problem?.fault ?? fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host: target, vm: vm.name });
-  for (;;) {
-    try {
-      const list = await env.lists.read(target);
-      const seen = list.vms.find((v) => v.vmId === vm.vmId);
-      if (seen?.state === 'running') return { kind: 'running' };
-      const atRest = seen === undefined || isAtRest(seen.state);
-      if (atRest && problem?.kind === 'refused') return notStarted(vm, evidence, problem.fault);
-      if (atRest && problem?.kind === 'unreachable') return { kind: 'not-started', fault: problem.fault };
-      if (atRest && problem === undefined)
-        last = fault('START_REFUSED', {
-          host: target,
-          vm: vm.name,
-          detail: 'it was started and is at rest again',
-        });
-    } catch (error) {
-      const known = faultOf(error);
-      if (known === undefined) throw error;
-      last = known;
-    }
-    if (Date.now() >= deadline) return { kind: 'unknown', fault: last };
-    await pause(lookEveryMs);
-  }
-}
-
-/** A lock still held after a proven power-off contradicts the proof; without a proof it is a reason like any other. */
-function notStarted(vm: VmRecord, evidence: readonly FenceEvidence[], why: Fault): Started {
-  if (why.code === 'LOCK_HELD' && evidence.length > 0) return contradicted(vm, why.sentence);
-  return { kind: 'not-started', fault: why };
-}
-
-/**
- * No permit now. If an earlier attempt of this activity may have sent the start (its worker died), the order may still be carried out,
- * so that "not started" would be a guess.
- */
-async function withoutPermit(
-  env: Environment,
-  vm: VmRecord,
-  basis: StartBasis & { target: HostId },
-  why: Fault,
-): Promise<Started> {
-  if (Context.current().info.attempt === 1) return { kind: 'not-started', fault: why };
-  const sentence = startSentence(vm, basis.target);
-  const sent = (await env.inventory.timeline(basis.incidentId)).some(
-    (e) => e.kind === 'act' && e.sentence === sentence,
-  );
-  return sent ? readBackStart(env, vm, basis, undefined) : { kind: 'not-started', fault: why };
-}
-
-const startSentence = (vm: VmRecord, target: HostId): string => `${vm.name} (${vm.vmId}): start on ${target}`;
-
-/** The record follows reality at once: from here on it names the target. Repeated after a crash it changes nothing. */
-async function switchRecord(env: Environment, id: VmId, target: HostId): Promise<VmRecord> {
-  for (;;) {
-    const vm = await recordedVm(env, id);
-    if (vm.hostId === target && vm.observed.state === 'running') return vm;
-    try {
-      const observed = { state: 'running', reason: 'started by vmedic', at: nowIso() } as const;
-      return await env.inventory.updateVm(id, vm.version, { hostId: target, desired: 'running', observed });
-    } catch (error) {
-      if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
-    }
-  }
-}
-
-async function becomesHealthy(
-  env: Environment,
-  vm: VmRecord,
-  target: HostId,
-  check: HealthCheck,
-  mark: HealthMark,
-): Promise<boolean> {
-  if (check.kind === 'running') return true;
-  const deadline = Date.now() + check.timeoutMs;
-  for (;;) {
-    try {
-      if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;
-    } catch (error) {
-      // A look that failed says nothing about the guest; the deadline decides.
-      if (faultOf(error) === undefined) throw error;
-    }
-    if (Date.now() >= deadline) return false;
-    await pause(lookEveryMs);
-  }
-}
-
-/** An old definition starts the VM on an old disk with no error, so none may stay where it can be reached. */
-async function removeStaleDefinitions(
-  env: Environment,
-  vm: VmRecord,
-  target: HostId,
-  evidence: readonly FenceEvidence[],
-): Promise<void> {
-  const elsewhere = (await env.inventory.sightings([vm.vmId])).filter((s) => s.hostId !== target);
-  for (const { hostId } of elsewhere) {
-    const off =
-      evidence.some((e) => e.hostId === hostId) || (await env.inventory.evidenceFor(hostId)) !== undefined;
-    if (!off) await takeDefinitionAway(env, vm, hostId);
-  }
-}
-
-/** Undefines the VM on a host where it is at rest, reads back that it is gone, then forgets the sighting. */
-async function takeDefinitionAway(env: Environment, vm: VmRecord, host: HostId): Promise<void> {
-  const seen = (await env.lists.read(host)).vms.find((v) => v.vmId === vm.vmId);
-  if (seen !== undefined) {
-    if (!isAtRest(seen.state))
-      throw new DriverFault('EVIDENCE_CONTRADICTED', { host, detail: `${vm.name} is ${seen.state} there` });
-    const outcome = await env.hypervisor.undefine(host, vm.vmId, signal());
-    const after = (await env.lists.read(host)).vms.some((v) => v.vmId === vm.vmId);
-    if (after)
-      throw new DriverFault('HYPERVISOR_UNREACHABLE', {
-        host,
-        detail: outcome.kind === 'ok' ? 'the definition is still there' : outcome.fault.sentence,
-      });
-  }
-  await env.inventory.removeSighting(vm.vmId, host);
 }

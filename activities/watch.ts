@@ -5,7 +5,7 @@
 import { Context } from '@temporalio/activity';
 import { type Cluster, defaultPriority, type Host, type VmPolicy } from '../domain/fleet';
 import type { ClusterId, HostId } from '../domain/ids';
-import { millisOf, type ObservedVm } from '../domain/observations';
+import { type HostVmList, millisOf, type ObservedVm } from '../domain/observations';
 import type { HostRecord } from '../domain/records';
 import type { DiscoveredVm, ReadDefinition } from './ports';
 import { faultOf } from './fault-boundary';
@@ -80,13 +80,33 @@ async function round(
   const readDefinitions = known !== memory.known || begunMs - memory.definitionsReadMs > definitionsEveryMs;
   let added = 0;
   if (readDefinitions) {
-    const definitions = await env.hypervisor.definitions(host.id, undefined, signal());
-    const vms = list.vms.flatMap((seen) => discovered(cluster, host, seen, definitions, list.observedAt));
-    added = (await env.inventory.recordDiscovery(host.id, list.observedAt, vms)).added.length;
+    const learnt = await learn(env, cluster, host, list);
+    if (learnt === undefined) return { hostId: host.id, answered: true, vms: list.vms.length, added };
+    added = learnt;
     memories.set(host.id, { known, definitionsReadMs: begunMs });
   }
   if (record.standing === 'in-service') await noteSeen(env, host, record);
   return { hostId: host.id, answered: true, vms: list.vms.length, added };
+}
+
+/**
+ * Stores what the list and the definitions say together; undefined when a VM of the list had none: it came or went between the two reads, and
+ * leaving it out would look as if its definition were gone. The next round sees it whole.
+ */
+async function learn(
+  env: Environment,
+  cluster: Cluster,
+  host: Host,
+  list: HostVmList,
+): Promise<number | undefined> {
+  const definitions = await env.hypervisor.definitions(host.id, undefined, signal());
+  const vms = list.vms.flatMap((seen) => discovered(cluster, host, seen, definitions, list.observedAt));
+  if (vms.length < list.vms.length) return undefined;
+  const running = list.vms.filter((v) => v.state === 'running').map((v) => v.vmId);
+  const recorded = await env.inventory.vms({ ids: running });
+  // A VM first seen at rest on one host and running on this one: the definition there was only a leftover.
+  const adopt = recorded.filter((v) => v.hostId !== host.id && v.desired === 'stopped').map((v) => v.vmId);
+  return (await env.inventory.recordDiscovery(host.id, list.observedAt, vms, adopt)).added.length;
 }
 
 async function listOrSilence(env: Environment, host: Host) {

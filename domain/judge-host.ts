@@ -31,25 +31,24 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
   // A BMC's "off" outranks a refused connection: with the power off the refusal came from something else on that address.
   if (power.length > 0 && power.every((s) => s.says === 'off'))
     return { verdict: 'dead-by-evidence', why: `${power.map((s) => s.deviceId).join(', ')} reads off` };
-  if (hypervisor.some((s) => s.says === 'hung') || commands.some((s) => s.says === 'refused'))
+  if (daemonOnly || commands.some((s) => s.says === 'refused'))
     return {
       verdict: 'degraded',
       bootId,
       why: `its kernel answers, its hypervisor is ${wordFor(hypervisor)}`,
     };
 
-  const silentHypervisor = hypervisor.some((s) => s.says === 'silent' || s.says === 'refused');
+  const silentHypervisor = hypervisor.some((s) => s.says === 'silent');
   const silentCommands = commands.some((s) => s.says === 'silent');
   if (silentHypervisor && silentCommands)
     return {
       verdict: 'dead-by-evidence',
-      why: `its hypervisor is ${wordFor(hypervisor)} and host commands are silent: two independent sources`,
+      why: 'its hypervisor and its host commands are silent: two independent sources',
     };
   const missing = !silentCommands
     ? 'a second source: host commands are not configured or were not read'
     : 'a second source: its hypervisor was not read';
-  const seen =
-    daemonOnly || silentHypervisor ? `its hypervisor is ${wordFor(hypervisor)}` : 'nothing was heard';
+  const seen = silentHypervisor ? 'its hypervisor is silent' : 'nothing was heard';
   return { verdict: 'suspect', why: seen, missing };
 }
 

@@ -94,7 +94,7 @@ export const isWaiting = (phase: RecoveryPhase): boolean =>
 /** No `off` has been sent in these: the host may still turn out to be alive, and a person may still abort. */
 const beforeFence: readonly RecoveryPhase[] = ['suspect', 'admitted', 'held', 'fencing', 'blocked-unfenced'];
 
-const allowed: { readonly [E in RecoveryEvent['event']]: readonly RecoveryPhase[] } = {
+const allowed: Readonly<Record<RecoveryEvent['event'], readonly RecoveryPhase[]>> = {
   'host-dead': ['suspect'],
   'alive-again': beforeFence,
   'over-blast-radius': ['admitted', 'held'],

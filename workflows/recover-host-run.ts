@@ -41,7 +41,27 @@ export interface Run {
 export function move(run: Run, event: RecoveryEvent): void {
   run.state = transition(run.state, event);
   run.nextCommand = undefined;
-  show(run, 'why' in run.state ? run.state.why : '');
+  show(run, sentenceOf(run.state));
+}
+
+function sentenceOf(state: RecoveryState): string {
+  if ('why' in state) return state.why;
+  switch (state.phase) {
+    case 'fencing':
+      return `switching it off by ${state.level}`;
+    case 'blocked-unfenced':
+      return `not proven off after ${state.attempts} attempts: ${state.faults.map((f) => f.sentence).join(' ')}`;
+    case 'fenced':
+      return `it is off (${state.evidence.method})`;
+    case 'releasing':
+      return 'releasing its locks';
+    case 'blocked-locks':
+      return state.faults.map((f) => f.sentence).join(' ');
+    case 'restarting':
+      return `${state.vms.filter((v) => v.phase === 'running').length} VMs run again so far`;
+    default:
+      return `${state.vms.filter((v) => v.phase === 'running').length} of ${state.vms.length} VMs run again`;
+  }
 }
 
 /** The incident now waits for a person: stored, alerted once, searchable in Temporal. */

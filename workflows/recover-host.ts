@@ -117,11 +117,15 @@ async function persist<T>(run: Run, step: () => Promise<T>): Promise<T> {
   }
 }
 
+/** One source alone may be a dead link of ours: after so many looks a person is asked, and the looking goes on. */
+const suspectLooksMax = 3;
+
 /** Looks until the host is alive, or dead by evidence: twice, unless a fence device itself reads "off". */
 async function confirm(run: Run): Promise<void> {
   const { hostId } = run.input;
   const { policy } = run.brief;
   let deadLooks = 0;
+  let suspectLooks = 0;
   for (;;) {
     await condition(() => !run.held || run.said.abort !== undefined);
     if (takeAbort(run)) return;
@@ -135,8 +139,15 @@ async function confirm(run: Run): Promise<void> {
       return move(run, { event: 'host-dead', why: verdict.why });
     if (run.state.phase === 'held' && (dead || run.said.approve !== undefined))
       return move(run, { event: 'approved', by: run.said.approve?.by ?? `evidence: ${verdict.why}` });
-    if (verdict.verdict === 'degraded' && run.state.phase === 'suspect') {
-      const why = `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`;
+    suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
+    if (
+      run.state.phase === 'suspect' &&
+      (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax)
+    ) {
+      const why =
+        verdict.verdict === 'degraded'
+          ? `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`
+          : `${hostId} is not proven dead: ${verdict.why}, without ${'missing' in verdict ? verdict.missing : ''}`;
       move(run, { event: 'needs-approval', why });
       await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
     }

@@ -4,60 +4,24 @@
  * prepare [withdraw] -> start (pivot) -> settle. A start that is proven not to have happened goes back and tries the next host; one that is
  * not known stays with its host until it is known, that host is fenced, or a person decides.
  */
-import {
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  getExternalWorkflowHandle,
-  isCancellation,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
-import type { Prepared, StartBasis } from '../activities/restart-vm';
-import type { FenceEvidence } from '../domain/evidence';
+import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import type { Prepared } from '../activities/restart-vm';
 import { type Fault, fault } from '../domain/faults';
-import { type HostId, workflowIds } from '../domain/ids';
+import type { HostId } from '../domain/ids';
 import { limits } from '../domain/limits';
-import type { VmPhase, VmResult } from '../domain/recovery-state';
+import type { VmResult } from '../domain/recovery-state';
 import { look, prepare, settle, start, wayBack } from './activity-options';
 import { shielded, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
-import { failureTypes, type RestartVmInput, type RestartVmResult } from './inputs';
-import * as messages from './messages';
+import type { RestartVmInput, RestartVmResult } from './inputs';
+import type * as messages from './messages';
+import { type Attempt, closeCancelled, finish, rehearse } from './restart-vm-ending';
+import { basisOf, listen, type Run, show } from './restart-vm-run';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
-import { showPhase } from './search-attributes';
+import { waitForPerson } from './stuck-vm';
 
 export const restartVmSteps = ['prepare', 'start', 'settle'] as const;
 type StepName = (typeof restartVmSteps)[number];
-
-/** While a person is waited for, the world is looked at again: first soon, then ever more seldom. */
-const lookAgainMs = { first: 5_000, max: 600_000 } as const;
-
-/** What one attempt came to. */
-type Attempt =
-  | { readonly kind: 'up'; readonly result: VmResult }
-  | { readonly kind: 'over'; readonly phase: 'no-capacity' | 'blocked'; readonly fault: Fault }
-  | { readonly kind: 'next-target'; readonly fault: Fault }
-  | { readonly kind: 'stuck'; readonly fault: Fault }
-  | { readonly kind: 'given-up'; readonly fault: Fault };
-
-interface Run {
-  readonly input: RestartVmInput;
-  phase: VmPhase;
-  target: HostId | undefined;
-  fault: Fault | undefined;
-  pastPivot: boolean;
-  held: boolean;
-  waiting: boolean;
-  aborted: messages.Said | undefined;
-  /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
-  incidentRun: string | undefined;
-  resolution: messages.StuckResolution | undefined;
-  readonly evidence: FenceEvidence[];
-  readonly beganAt: string;
-  readonly scope: CancellationScope;
-}
 
 export async function restartVm(input: RestartVmInput): Promise<RestartVmResult> {
   const run: Run = {
@@ -87,66 +51,6 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     if (isCancellation(error)) await shielded(() => closeCancelled(run));
     throw error;
   }
-}
-
-function listen(run: Run): void {
-  const { input } = run;
-  setHandler(messages.vmStatusQuery, () => statusOf(run));
-  setHandler(messages.hostFailedSignal, async (news) => {
-    run.incidentRun = workflowIds.host(news.hostId);
-    // A new proof ends whatever wait there is; without one the wait goes on, and the incident must know of it.
-    if (news.evidence !== undefined) run.evidence.push(news.evidence);
-    else if (run.waiting && run.fault !== undefined) await tellIncident(run, run.fault);
-  });
-  setHandler(
-    messages.abortUpdate,
-    (said) => {
-      run.aborted = said;
-      run.scope.cancel();
-      return `the recovery of ${input.name} is being taken back`;
-    },
-    {
-      description: 'Stop before the VM is started: everything prepared is undone',
-      validator: (said) => {
-        messages.mustSayWhy(said);
-        if (run.pastPivot)
-          throw new Error(`${input.name} may have been started already: there is no way back`);
-      },
-    },
-  );
-  setHandler(
-    messages.resolveStuckUpdate,
-    (said) => {
-      run.resolution = said.resolution;
-      return said.resolution === 'retry'
-        ? 'everything is read again'
-        : 'the run ends; nothing more is touched';
-    },
-    {
-      description: 'Decide about a VM that waits for a person: retry, or give up',
-      validator: (said) => {
-        if (!run.waiting)
-          throw new Error(`${input.name} does not wait for a decision now (it is ${run.phase})`);
-        messages.mustSayWhy(said);
-      },
-    },
-  );
-  setHandler(
-    messages.holdUpdate,
-    () => {
-      run.held = true;
-      return 'held before the next act';
-    },
-    { description: 'Wait before the next act', validator: messages.mustSayWhy },
-  );
-  setHandler(
-    messages.resumeUpdate,
-    () => {
-      run.held = false;
-      return 'goes on';
-    },
-    { description: 'Go on', validator: messages.mustSayWhy },
-  );
 }
 
 /** Attempts, one after another, until the VM is up, is known not to come back now, or a person gives up. */
@@ -239,13 +143,6 @@ function stopped(run: Run, { by, reason: detail }: messages.Said): Attempt {
   return { kind: 'over', phase: 'blocked', fault: fault('ABORTED', facts) };
 }
 
-const basisOf = (run: Run): StartBasis => ({
-  vmId: run.input.vmId,
-  incidentId: run.input.incidentId,
-  incidentBeganAt: run.beganAt,
-  evidence: run.evidence,
-});
-
 async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared> {
   return run.scope.run(async () => {
     await condition(() => !run.held);
@@ -311,189 +208,5 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
     phase: settled.healthy ? 'running' : 'guest-degraded',
     fault: settled.healthy ? undefined : degraded,
     finishedAt: new Date().toISOString(),
-  };
-}
-
-/** `stuck`: visible, alerted, told to the incident. It keeps looking by itself: `seenAgain` and any new proof end the wait without a person. */
-async function waitForPerson(
-  run: Run,
-  why: Fault,
-  seenAgain: () => Promise<boolean> = () => Promise.resolve(false),
-): Promise<StuckEnd> {
-  const { vmId, incidentId, name } = run.input;
-  const proofs = run.evidence.length;
-  run.resolution = undefined;
-  run.waiting = true;
-  run.fault = why;
-  show(run, 'stuck');
-  showPhase('stuck');
-  const nextCommand = `vmedic incident resolve ${incidentId} --vm ${vmId} --retry --reason "..."`;
-  await look.notePhase({
-    incidentId,
-    key: `stuck-${vmId}-${why.code}`,
-    change:
-      run.input.incidentBeganAt === undefined ? { phase: 'stuck', summary: why.sentence, nextCommand } : {},
-    sentence: `${name} is stuck: ${why.sentence}`,
-    alert: {
-      key: `vm-stuck:${vmId}`,
-      severity: 'critical',
-      sentence: `${name}: ${why.sentence}`,
-      nextCommand,
-    },
-  });
-  await tellIncident(run, why);
-  let again: StuckEnd | undefined;
-  for (
-    let wait: number = lookAgainMs.first;
-    again === undefined;
-    wait = Math.min(wait * 2, lookAgainMs.max)
-  ) {
-    const abortable = (): boolean => run.aborted !== undefined && !run.pastPivot;
-    const newProof = (): boolean => run.evidence.length > proofs;
-    const decided = await condition(() => run.resolution !== undefined || newProof() || abortable(), wait);
-    if (decided) again = run.resolution ?? (abortable() ? 'aborted' : 'seen-again');
-    else if (await seenAgain()) again = 'seen-again';
-  }
-  run.waiting = false;
-  run.fault = undefined;
-  const sentence = `${name}: goes on (${again})`;
-  await look.notePhase({
-    incidentId,
-    key: `unstuck-${vmId}-${workflowInfo().historyLength}`,
-    change: {},
-    sentence,
-    clearAlert: `vm-stuck:${vmId}`,
-  });
-  return again;
-}
-type StuckEnd = messages.StuckResolution | 'seen-again' | 'aborted';
-
-async function tellIncident(run: Run, why: Fault): Promise<void> {
-  if (run.incidentRun === undefined) return;
-  const { vmId, name } = run.input;
-  const result: VmResult = {
-    vmId,
-    name,
-    target: run.target,
-    phase: 'stuck',
-    fault: why,
-    finishedAt: new Date().toISOString(),
-  };
-  try {
-    await getExternalWorkflowHandle(run.incidentRun).signal(messages.vmStuckSignal, result);
-  } catch (error) {
-    // The incident may have ended long ago; the alert and this run stay.
-    if (isCancellation(error)) throw error;
-  }
-}
-
-async function finish(run: Run, attempt: Attempt): Promise<RestartVmResult> {
-  const { input } = run;
-  if (attempt.kind === 'up') {
-    show(run, attempt.result.phase);
-    await close(
-      run,
-      attempt.result,
-      attempt.result.phase === 'running' ? 'recovered' : 'partially-recovered',
-    );
-    return { ...attempt.result, would: [] };
-  }
-  if (attempt.kind !== 'over' && attempt.kind !== 'given-up') throw new Error(`no ending: ${attempt.kind}`);
-  const result: VmResult = {
-    vmId: input.vmId,
-    name: input.name,
-    target: run.target,
-    phase: attempt.kind === 'over' ? attempt.phase : 'stuck',
-    fault: attempt.fault,
-    finishedAt: new Date().toISOString(),
-  };
-  run.fault = attempt.fault;
-  show(run, result.phase);
-  const aborted = attempt.fault.code === 'ABORTED';
-  const outcome = aborted ? 'aborted' : attempt.kind === 'given-up' ? 'stuck' : 'partially-recovered';
-  await close(run, result, outcome);
-  throw ApplicationFailure.create({
-    type: attempt.kind === 'over' ? failureTypes.compensated : failureTypes.stuck,
-    message: `${attempt.fault.sentence} Next: ${attempt.fault.next}`,
-    nonRetryable: true,
-    details: [result],
-  });
-}
-
-/** Ends the incident, when it is this VM's own. Within a host's incident the result itself is the report. */
-async function close(
-  run: Run,
-  result: VmResult,
-  outcome: 'recovered' | 'partially-recovered' | 'aborted' | 'stuck',
-): Promise<void> {
-  showPhase(result.phase);
-  if (run.input.incidentBeganAt !== undefined) return;
-  await look.closeIncident({
-    incidentId: run.input.incidentId,
-    outcome,
-    phase: result.phase,
-    sentence: sentenceOf(run),
-    nextCommand: result.fault?.next,
-    facts: { result },
-    clearAlerts: [`vm-stuck:${result.vmId}`],
-  });
-}
-
-async function closeCancelled(run: Run): Promise<void> {
-  const facts = {
-    by: 'a cancellation in Temporal',
-    what: run.input.name,
-    vm: run.input.vmId,
-    detail: 'no reason given',
-  };
-  run.fault = fault('ABORTED', facts);
-  const { vmId, name } = run.input;
-  const finishedAt = new Date().toISOString();
-  await close(
-    run,
-    { vmId, name, target: run.target, phase: 'blocked', fault: run.fault, finishedAt },
-    'aborted',
-  );
-}
-
-async function rehearse(run: Run): Promise<RestartVmResult> {
-  const { input } = run;
-  const said = await look.rehearseStart({
-    ...basisOf(run),
-    target: input.target,
-    assumeOff: input.failed?.hostId,
-  });
-  setCurrentDetails(said.would.map((w) => `- ${w}`).join('\n'));
-  return {
-    vmId: input.vmId,
-    name: input.name,
-    target: said.target,
-    phase: said.comesBack ? 'running' : 'blocked',
-    fault: undefined,
-    finishedAt: new Date().toISOString(),
-    would: said.would,
-  };
-}
-
-function show(run: Run, phase: VmPhase): void {
-  run.phase = phase;
-  setCurrentDetails(`**${run.input.name}**: ${sentenceOf(run)}`);
-}
-
-function sentenceOf(run: Run): string {
-  const where = run.target === undefined ? '' : ` on ${run.target}`;
-  const why = run.fault === undefined ? '' : `: ${run.fault.sentence} Next: ${run.fault.next}`;
-  return `${run.phase}${where}${why}${run.held ? ' (held by a person)' : ''}`;
-}
-
-function statusOf(run: Run): messages.VmStatus {
-  return {
-    vmId: run.input.vmId,
-    incidentId: run.input.incidentId,
-    phase: run.phase,
-    target: run.target,
-    fault: run.fault,
-    sentence: sentenceOf(run),
-    nextCommand: run.fault?.next,
   };
 }

@@ -41,7 +41,7 @@ const [alive, degraded, suspect, dead] = ['alive', 'degraded', 'suspect', 'dead-
 const withoutOff: Grid = {
   none: row(suspect, degraded, degraded, suspect),
   answers: row(alive, alive, alive, alive),
-  refused: row(suspect, degraded, degraded, dead),
+  refused: row(degraded, degraded, degraded, degraded),
   silent: row(suspect, degraded, degraded, dead),
   hung: row(degraded, degraded, degraded, degraded),
 };
@@ -98,7 +98,7 @@ it('never finds a host dead whose hypervisor or host commands answer', () => {
 });
 
 it('never finds a host dead by one silent source', () => {
-  for (const one of [hypervisor('silent'), hypervisor('refused'), commands('silent'), [power('silent')], []])
+  for (const one of [hypervisor('silent'), commands('silent'), [power('silent')], []])
     expect(judgeHost(one).verdict).toBe('suspect');
 });
 

@@ -1,0 +1,54 @@
+/** Definitions on hosts: made on the target, taken away wherever an old one could start the VM on an old disk. */
+import type { FenceEvidence } from '../domain/evidence';
+import { DriverFault, type Fault } from '../domain/faults';
+import type { HostId } from '../domain/ids';
+import { isAtRest } from '../domain/observations';
+import type { StoredDefinition, VmRecord } from '../domain/records';
+import { type Environment, nowIso, signal } from './environment';
+
+export async function currentDefinition(env: Environment, vm: VmRecord): Promise<StoredDefinition> {
+  const stored = await env.inventory.definition(vm.vmId);
+  if (stored === undefined) throw new DriverFault('DEFINITION_NOT_STORED', { vm: vm.name });
+  return stored;
+}
+
+export async function define(env: Environment, vm: VmRecord, target: HostId): Promise<Fault | undefined> {
+  const definition = await currentDefinition(env, vm);
+  await env.inventory.recordSighting(vm.vmId, target, nowIso());
+  if (!vm.persistent) return undefined;
+  const outcome = await env.hypervisor.define(target, definition, signal());
+  if (outcome.kind === 'ok') return undefined;
+  return outcome.kind === 'refused' ? outcome.fault : { ...outcome.fault, class: 'transient' };
+}
+
+/** An old definition starts the VM on an old disk with no error, so none may stay where it can be reached. */
+export async function removeStaleDefinitions(
+  env: Environment,
+  vm: VmRecord,
+  target: HostId,
+  evidence: readonly FenceEvidence[],
+): Promise<void> {
+  const elsewhere = (await env.inventory.sightings([vm.vmId])).filter((s) => s.hostId !== target);
+  for (const { hostId } of elsewhere) {
+    const off =
+      evidence.some((e) => e.hostId === hostId) || (await env.inventory.evidenceFor(hostId)) !== undefined;
+    if (!off) await takeDefinitionAway(env, vm, hostId);
+  }
+}
+
+/** Undefines the VM on a host where it is at rest, reads back that it is gone, then forgets the sighting. */
+export async function takeDefinitionAway(env: Environment, vm: VmRecord, host: HostId): Promise<void> {
+  const seen = (await env.lists.read(host)).vms.find((v) => v.vmId === vm.vmId);
+  if (seen !== undefined) {
+    if (!isAtRest(seen.state))
+      throw new DriverFault('EVIDENCE_CONTRADICTED', { host, detail: `${vm.name} is ${seen.state} there` });
+    const outcome = await env.hypervisor.undefine(host, vm.vmId, signal());
+    const after = (await env.lists.read(host)).vms.some((v) => v.vmId === vm.vmId);
+    if (after)
+      throw new DriverFault('HYPERVISOR_UNREACHABLE', {
+        host,
+        detail: outcome.kind === 'ok' ? 'the definition is still there' : outcome.fault.sentence,
+      });
+  }
+  await env.inventory.removeSighting(vm.vmId, host);
+}

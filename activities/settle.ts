@@ -1,0 +1,47 @@
+/** After a start: the record follows reality, the guest shows that it is well. */
+import type { HealthCheck } from '../domain/fleet';
+import type { HostId, VmId } from '../domain/ids';
+import type { VmRecord } from '../domain/records';
+import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal } from './environment';
+import { faultOf } from './fault-boundary';
+import type { HealthMark } from './ports';
+
+export interface Settled {
+  readonly healthy: boolean;
+  readonly sentence: string;
+}
+
+/** The record follows reality at once: from here on it names the target. Repeated after a crash it changes nothing. */
+export async function switchRecord(env: Environment, id: VmId, target: HostId): Promise<VmRecord> {
+  for (;;) {
+    const vm = await recordedVm(env, id);
+    if (vm.hostId === target && vm.observed.state === 'running') return vm;
+    try {
+      const observed = { state: 'running', reason: 'started by vmedic', at: nowIso() } as const;
+      return await env.inventory.updateVm(id, vm.version, { hostId: target, desired: 'running', observed });
+    } catch (error) {
+      if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
+    }
+  }
+}
+
+export async function becomesHealthy(
+  env: Environment,
+  vm: VmRecord,
+  target: HostId,
+  check: HealthCheck,
+  mark: HealthMark,
+): Promise<boolean> {
+  if (check.kind === 'running') return true;
+  const deadline = Date.now() + check.timeoutMs;
+  for (;;) {
+    try {
+      if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;
+    } catch (error) {
+      // A look that failed says nothing about the guest; the deadline decides.
+      if (faultOf(error) === undefined) throw error;
+    }
+    if (Date.now() >= deadline) return false;
+    await pause(lookEveryMs);
+  }
+}

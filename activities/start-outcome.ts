@@ -1,0 +1,85 @@
+/** What became of a start: known only from the target's own list, read after the act. */
+import { Context } from '@temporalio/activity';
+import type { FenceEvidence } from '../domain/evidence';
+import { type Fault, fault } from '../domain/faults';
+import type { HostId } from '../domain/ids';
+import { isAtRest } from '../domain/observations';
+import type { VmRecord } from '../domain/records';
+import { clusterById, type Environment, lookEveryMs, pause } from './environment';
+import { faultOf } from './fault-boundary';
+import type { StartBasis } from './start-permit';
+
+export type Started =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'not-started'; readonly fault: Fault }
+  | { readonly kind: 'unknown'; readonly fault: Fault }
+  | { readonly kind: 'contradicted'; readonly fault: Fault };
+
+export const contradicted = (vm: VmRecord, detail: string): Started => ({
+  kind: 'contradicted',
+  fault: fault('EVIDENCE_CONTRADICTED', { host: vm.hostId, detail }),
+});
+
+/**
+ * Reads the target until it says whether the VM runs. A refusal is believed only together with a list in which the VM is at rest; an
+ * answer that never came is read until the deadline and is then `unknown`, which is neither success nor failure.
+ */
+export async function readBackStart(
+  env: Environment,
+  vm: VmRecord,
+  { target, evidence }: StartBasis & { target: HostId },
+  problem: { kind: 'refused' | 'unreachable' | 'unknown'; fault: Fault } | undefined,
+): Promise<Started> {
+  const deadline = Date.now() + clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
+  let last: Fault =
+    problem?.fault ?? fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host: target, vm: vm.name });
+  for (;;) {
+    try {
+      const list = await env.lists.read(target);
+      const seen = list.vms.find((v) => v.vmId === vm.vmId);
+      if (seen?.state === 'running') return { kind: 'running' };
+      const atRest = seen === undefined || isAtRest(seen.state);
+      if (atRest && problem?.kind === 'refused') return notStarted(vm, evidence, problem.fault);
+      if (atRest && problem?.kind === 'unreachable') return { kind: 'not-started', fault: problem.fault };
+      if (atRest && problem === undefined)
+        last = fault('START_REFUSED', {
+          host: target,
+          vm: vm.name,
+          detail: 'it was started and is at rest again',
+        });
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined) throw error;
+      last = known;
+    }
+    if (Date.now() >= deadline) return { kind: 'unknown', fault: last };
+    await pause(lookEveryMs);
+  }
+}
+
+/** A lock still held after a proven power-off contradicts the proof; without a proof it is a reason like any other. */
+function notStarted(vm: VmRecord, evidence: readonly FenceEvidence[], why: Fault): Started {
+  if (why.code === 'LOCK_HELD' && evidence.length > 0) return contradicted(vm, why.sentence);
+  return { kind: 'not-started', fault: why };
+}
+
+/**
+ * No permit now. If an earlier attempt of this activity may have sent the start (its worker died), the order may still be carried out,
+ * so that "not started" would be a guess.
+ */
+export async function withoutPermit(
+  env: Environment,
+  vm: VmRecord,
+  basis: StartBasis & { target: HostId },
+  why: Fault,
+): Promise<Started> {
+  if (Context.current().info.attempt === 1) return { kind: 'not-started', fault: why };
+  const sentence = startSentence(vm, basis.target);
+  const sent = (await env.inventory.timeline(basis.incidentId)).some(
+    (e) => e.kind === 'act' && e.sentence === sentence,
+  );
+  return sent ? readBackStart(env, vm, basis, undefined) : { kind: 'not-started', fault: why };
+}
+
+export const startSentence = (vm: VmRecord, target: HostId): string =>
+  `${vm.name} (${vm.vmId}): start on ${target}`;

@@ -1,0 +1,81 @@
+/** Accounts for every host that may hold a VM, then asks the domain for the permit. */
+import {
+  type Account,
+  type FenceEvidence,
+  isRefused,
+  issueStartPermit,
+  type StartPermit,
+} from '../domain/evidence';
+import { type Fault, fault } from '../domain/faults';
+import type { HostId, IncidentId, VmId } from '../domain/ids';
+import type { ObservedVm } from '../domain/observations';
+import type { VmRecord } from '../domain/records';
+import { type Environment, nowIso } from './environment';
+import { faultOf } from './fault-boundary';
+import { freshEvidence } from './fence';
+
+/** What a start rests on; the same in all activities of one attempt. */
+export interface StartBasis {
+  readonly vmId: VmId;
+  readonly incidentId: IncidentId;
+  readonly incidentBeganAt: string;
+  /** Proofs for hosts that failed, by host. */
+  readonly evidence: readonly FenceEvidence[];
+}
+
+type PermitAnswer = { permit: StartPermit } | { running: HostId } | { refused: Fault };
+
+/** Accounts for every host that may hold the VM, then asks the domain for the permit. */
+export async function permitFor(
+  env: Environment,
+  vm: VmRecord,
+  target: HostId,
+  basis: StartBasis,
+): Promise<PermitAnswer> {
+  const sightings = await env.inventory.sightings([vm.vmId]);
+  const mayHold = [...new Set([vm.hostId, target, ...sightings.map((s) => s.hostId)])];
+  const accounts: Account[] = [];
+  const problems: string[] = [];
+  for (const host of mayHold) {
+    try {
+      accounts.push(await account(env, host, target, basis));
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined) throw error;
+      if (known.code === 'EVIDENCE_CONTRADICTED') return { refused: known };
+      problems.push(known.sentence);
+    }
+  }
+  const runsOn = accounts.find((a) => a.by === 'own-list' && runs(a.list.vms, vm.vmId));
+  if (runsOn !== undefined) return { running: runsOn.hostId };
+  const answer = issueStartPermit({
+    vmId: vm.vmId,
+    target,
+    incidentId: basis.incidentId,
+    recordVersion: vm.version,
+    mayHold,
+    accounts,
+    incidentBeganAt: basis.incidentBeganAt,
+    now: nowIso(),
+  });
+  if (!isRefused(answer)) return { permit: answer };
+  const detail = [...problems, ...answer.refused].join('; ');
+  const refusal = fault('PERMIT_REFUSED', { vm: vm.name, host: target, detail });
+  // Worth another look until the deadline: a host that does not answer now may answer, or be fenced, in a moment.
+  return { refused: { ...refusal, class: 'transient' } };
+}
+
+const runs = (vms: readonly ObservedVm[], id: VmId): boolean =>
+  vms.some((v) => v.vmId === id && v.state === 'running');
+
+async function account(env: Environment, host: HostId, target: HostId, basis: StartBasis): Promise<Account> {
+  const given = basis.evidence.find((e) => e.hostId === host);
+  const proof = given ?? (host === target ? undefined : await env.inventory.evidenceFor(host));
+  if (proof !== undefined)
+    return { hostId: host, by: 'fence-evidence', evidence: await freshEvidence(env, proof) };
+  return {
+    hostId: host,
+    by: 'own-list',
+    list: await env.lists.read(host),
+  };
+}

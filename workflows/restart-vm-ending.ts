@@ -1,0 +1,104 @@
+/** How a run of `restartVm` ends, and its rehearsal. */
+import { ApplicationFailure, setCurrentDetails } from '@temporalio/workflow';
+import { type Fault, fault } from '../domain/faults';
+import type { VmResult } from '../domain/recovery-state';
+import { look } from './activity-options';
+import { failureTypes, type RestartVmResult } from './inputs';
+import { basisOf, type Run, sentenceOf, show } from './restart-vm-run';
+import { showPhase } from './search-attributes';
+
+/** What one attempt came to. */
+export type Attempt =
+  | { readonly kind: 'up'; readonly result: VmResult }
+  | { readonly kind: 'over'; readonly phase: 'no-capacity' | 'blocked'; readonly fault: Fault }
+  | { readonly kind: 'next-target'; readonly fault: Fault }
+  | { readonly kind: 'stuck'; readonly fault: Fault }
+  | { readonly kind: 'given-up'; readonly fault: Fault };
+
+export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResult> {
+  const { input } = run;
+  if (attempt.kind === 'up') {
+    show(run, attempt.result.phase);
+    await close(
+      run,
+      attempt.result,
+      attempt.result.phase === 'running' ? 'recovered' : 'partially-recovered',
+    );
+    return { ...attempt.result, would: [] };
+  }
+  if (attempt.kind !== 'over' && attempt.kind !== 'given-up') throw new Error(`no ending: ${attempt.kind}`);
+  const result: VmResult = {
+    vmId: input.vmId,
+    name: input.name,
+    target: run.target,
+    phase: attempt.kind === 'over' ? attempt.phase : 'stuck',
+    fault: attempt.fault,
+    finishedAt: new Date().toISOString(),
+  };
+  run.fault = attempt.fault;
+  show(run, result.phase);
+  const aborted = attempt.fault.code === 'ABORTED';
+  const outcome = aborted ? 'aborted' : attempt.kind === 'given-up' ? 'stuck' : 'partially-recovered';
+  await close(run, result, outcome);
+  throw ApplicationFailure.create({
+    type: attempt.kind === 'over' ? failureTypes.compensated : failureTypes.stuck,
+    message: `${attempt.fault.sentence} Next: ${attempt.fault.next}`,
+    nonRetryable: true,
+    details: [result],
+  });
+}
+
+/** Ends the incident, when it is this VM's own. Within a host's incident the result itself is the report. */
+async function close(
+  run: Run,
+  result: VmResult,
+  outcome: 'recovered' | 'partially-recovered' | 'aborted' | 'stuck',
+): Promise<void> {
+  showPhase(result.phase);
+  if (run.input.incidentBeganAt !== undefined) return;
+  await look.closeIncident({
+    incidentId: run.input.incidentId,
+    outcome,
+    phase: result.phase,
+    sentence: sentenceOf(run),
+    nextCommand: result.fault?.next,
+    facts: { result },
+    clearAlerts: [`vm-stuck:${result.vmId}`],
+  });
+}
+
+export async function closeCancelled(run: Run): Promise<void> {
+  const facts = {
+    by: 'a cancellation in Temporal',
+    what: run.input.name,
+    vm: run.input.vmId,
+    detail: 'no reason given',
+  };
+  run.fault = fault('ABORTED', facts);
+  const { vmId, name } = run.input;
+  const finishedAt = new Date().toISOString();
+  await close(
+    run,
+    { vmId, name, target: run.target, phase: 'blocked', fault: run.fault, finishedAt },
+    'aborted',
+  );
+}
+
+export async function rehearse(run: Run): Promise<RestartVmResult> {
+  const { input } = run;
+  const said = await look.rehearseStart({
+    ...basisOf(run),
+    target: input.target,
+    assumeOff: input.failed?.hostId,
+  });
+  setCurrentDetails(said.would.map((w) => `- ${w}`).join('\n'));
+  return {
+    vmId: input.vmId,
+    name: input.name,
+    target: said.target,
+    phase: said.comesBack ? 'running' : 'blocked',
+    fault: undefined,
+    finishedAt: new Date().toISOString(),
+    would: said.would,
+  };
+}

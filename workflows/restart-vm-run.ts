@@ -1,0 +1,142 @@
+/** What a run of `restartVm` remembers, hears and shows. */
+import {
+  type CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import type { StartBasis } from '../activities/restart-vm';
+import type { FenceEvidence } from '../domain/evidence';
+import type { Fault } from '../domain/faults';
+import { type HostId, workflowIds } from '../domain/ids';
+import type { VmPhase, VmResult } from '../domain/recovery-state';
+import type { RestartVmInput } from './inputs';
+import * as messages from './messages';
+
+export interface Run {
+  readonly input: RestartVmInput;
+  phase: VmPhase;
+  target: HostId | undefined;
+  fault: Fault | undefined;
+  pastPivot: boolean;
+  held: boolean;
+  waiting: boolean;
+  aborted: messages.Said | undefined;
+  /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
+  incidentRun: string | undefined;
+  resolution: messages.StuckResolution | undefined;
+  readonly evidence: FenceEvidence[];
+  readonly beganAt: string;
+  readonly scope: CancellationScope;
+}
+
+export function listen(run: Run): void {
+  const { input } = run;
+  setHandler(messages.vmStatusQuery, () => statusOf(run));
+  setHandler(messages.hostFailedSignal, async (news) => {
+    run.incidentRun = workflowIds.host(news.hostId);
+    // A new proof ends whatever wait there is; without one the wait goes on, and the incident must know of it.
+    if (news.evidence !== undefined) run.evidence.push(news.evidence);
+    else if (run.waiting && run.fault !== undefined) await tellIncident(run, run.fault);
+  });
+  setHandler(
+    messages.abortUpdate,
+    (said) => {
+      run.aborted = said;
+      run.scope.cancel();
+      return `the recovery of ${input.name} is being taken back`;
+    },
+    {
+      description: 'Stop before the VM is started: everything prepared is undone',
+      validator: (said) => {
+        messages.mustSayWhy(said);
+        if (run.pastPivot)
+          throw new Error(`${input.name} may have been started already: there is no way back`);
+      },
+    },
+  );
+  setHandler(
+    messages.resolveStuckUpdate,
+    (said) => {
+      run.resolution = said.resolution;
+      return said.resolution === 'retry'
+        ? 'everything is read again'
+        : 'the run ends; nothing more is touched';
+    },
+    {
+      description: 'Decide about a VM that waits for a person: retry, or give up',
+      validator: (said) => {
+        if (!run.waiting)
+          throw new Error(`${input.name} does not wait for a decision now (it is ${run.phase})`);
+        messages.mustSayWhy(said);
+      },
+    },
+  );
+  setHandler(
+    messages.holdUpdate,
+    () => {
+      run.held = true;
+      return 'held before the next act';
+    },
+    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+  );
+  setHandler(
+    messages.resumeUpdate,
+    () => {
+      run.held = false;
+      return 'goes on';
+    },
+    { description: 'Go on', validator: messages.mustSayWhy },
+  );
+}
+
+export function show(run: Run, phase: VmPhase): void {
+  run.phase = phase;
+  setCurrentDetails(`**${run.input.name}**: ${sentenceOf(run)}`);
+}
+
+export function sentenceOf(run: Run): string {
+  const where = run.target === undefined ? '' : ` on ${run.target}`;
+  const why = run.fault === undefined ? '' : `: ${run.fault.sentence} Next: ${run.fault.next}`;
+  return `${run.phase}${where}${why}${run.held ? ' (held by a person)' : ''}`;
+}
+
+function statusOf(run: Run): messages.VmStatus {
+  return {
+    vmId: run.input.vmId,
+    incidentId: run.input.incidentId,
+    phase: run.phase,
+    target: run.target,
+    fault: run.fault,
+    sentence: sentenceOf(run),
+    nextCommand: run.fault?.next,
+  };
+}
+
+export const basisOf = (run: Run): StartBasis => ({
+  vmId: run.input.vmId,
+  incidentId: run.input.incidentId,
+  incidentBeganAt: run.beganAt,
+  evidence: run.evidence,
+});
+
+/** Tells the incident that this VM waits for a person. */
+export async function tellIncident(run: Run, why: Fault): Promise<void> {
+  if (run.incidentRun === undefined) return;
+  const { vmId, name } = run.input;
+  const result: VmResult = {
+    vmId,
+    name,
+    target: run.target,
+    phase: 'stuck',
+    fault: why,
+    finishedAt: new Date().toISOString(),
+  };
+  try {
+    await getExternalWorkflowHandle(run.incidentRun).signal(messages.vmStuckSignal, result);
+  } catch (error) {
+    // The incident may have ended long ago; the alert and this run stay.
+    if (isCancellation(error)) throw error;
+  }
+}
