@@ -113,11 +113,10 @@ export function quietRuntime(): void {
   });
 }
 
-let systems = 0;
-
 export async function recoverySystem(options: SystemOptions = {}): Promise<RecoverySystem> {
   quietRuntime();
-  const prefix = `t${process.pid.toString(36)}${(systems += 1).toString(36)}-`;
+  // One Temporal server serves many test files, and a process several files one after another.
+  const prefix = `t${randomUUID().slice(0, 8)}-`;
   const spec =
     options.spec?.(prefix) ??
     sampleWorld({
@@ -175,7 +174,7 @@ export function workerSet(
   return {
     async start(): Promise<void> {
       const connection = await NativeConnection.connect({ address });
-      const shared = { connection, shutdownForceTime: 500, shutdownGraceTime: 0 };
+      const shared = { connection, shutdownForceTime: '10s', shutdownGraceTime: 0 } as const;
       const activities = intercepted(createActivities(ports, fleet), intercept);
       const main = await Worker.create({
         ...shared,
