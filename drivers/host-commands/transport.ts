@@ -25,8 +25,9 @@ export type HostAnswer =
 const noWayIn = 255;
 const nobodyThere =
   /No route to host|timed out|Network is unreachable|Could not resolve hostname|Name or service not known|not responding/i;
+/** A banner that does not come is an accepted connection: the kernel lives, whatever has become of sshd. */
 const turnedAway =
-  /Connection refused|Connection reset|Connection closed|Permission denied|Host key verification failed|kex_exchange_identification/i;
+  /Connection refused|Connection reset|Connection closed|Permission denied|Host key verification failed|kex_exchange_identification|banner exchange/i;
 
 export class HostDoors {
   private folder: string | undefined;
@@ -69,9 +70,12 @@ export function answerOf(end: ChildEnd, deadlineMs: number): HostAnswer {
   switch (end.ended) {
     case 'exit': {
       const said = end.stderr.trim().split('\n').at(-1) ?? '';
+      if (end.code === noWayIn && turnedAway.test(end.stderr)) return { kind: 'refused', detail: said };
       if (end.code === noWayIn && nobodyThere.test(end.stderr))
         return { kind: 'silent', detail: said, partial: '' };
-      if (end.code === noWayIn && turnedAway.test(end.stderr)) return { kind: 'refused', detail: said };
+      // What ssh says when the shared connection under it goes: nothing. The next call makes a new one and finds out why.
+      if (end.code === noWayIn && said === '')
+        return { kind: 'not-run', detail: 'the connection was lost on the way' };
       return { kind: 'ran', code: end.code, stdout: end.stdout, stderr: end.stderr };
     }
     case 'deadline':

@@ -82,7 +82,7 @@ export class HostConnection {
     readonly host: HostId,
     readonly uri: string,
     private readonly virsh: Virsh,
-    private readonly deadlines: Deadlines,
+    readonly deadlines: Deadlines,
     concurrency: Concurrency,
   ) {
     const { queueMax, waitMsMax } = concurrency;

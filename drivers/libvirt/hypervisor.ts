@@ -74,13 +74,13 @@ class Libvirt implements LibvirtHypervisor {
     this.connections = new Map(
       options.hosts.map(({ id, uri }) => [
         id,
-        new HostConnection(id, this.ssh.uri(uri), virsh, this.deadlines, concurrency),
+        new HostConnection(id, this.ssh.uri(uri), virsh, deadlinesFor(uri, this.deadlines), concurrency),
       ]),
     );
   }
 
   probe(host: HostId, signal: AbortSignal): Promise<HypervisorSign> {
-    return probeDaemon(this.connection(host), this.deadlines, signal);
+    return probeDaemon(this.connection(host), signal);
   }
 
   async list(host: HostId, signal: AbortSignal): Promise<HostVmList> {
@@ -332,3 +332,9 @@ class Libvirt implements LibvirtHypervisor {
 /** What people call the VM, for sentences; its id when the text does not say. */
 const nameIn = (definition: StoredDefinition): string =>
   /<name>([^<]+)<\/name>/.exec(definition.text)?.[1] ?? definition.vmId;
+
+/** Above the 3 s that ssh takes to give up connecting: its words tell a dead host from one that only hangs. */
+const sshReadMs = 4_500;
+
+const deadlinesFor = (uri: string, deadlines: Deadlines): Deadlines =>
+  uri.startsWith('qemu+ssh:') ? { ...deadlines, readMs: Math.max(deadlines.readMs, sshReadMs) } : deadlines;

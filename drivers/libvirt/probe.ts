@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { DriverFault } from '../../domain/faults';
 import type { HostSign } from '../../domain/observations';
-import type { Deadlines, HostConnection } from './connection';
+import type { HostConnection } from './connection';
 import type { VirshAnswer } from './virsh';
 import { parseDomstats } from './virsh-text';
 
@@ -18,21 +18,18 @@ const slowMs = 1_000;
  * Throws only when this side could not ask at all (no virsh, no process to be had): that is no sign of the host, and taken for silence it
  * would make every host look dead at once.
  */
-export async function probeDaemon(
-  connection: HostConnection,
-  deadlines: Deadlines,
-  signal: AbortSignal,
-): Promise<HypervisorSign> {
+export async function probeDaemon(connection: HostConnection, signal: AbortSignal): Promise<HypervisorSign> {
   const say = (says: 'refused' | 'silent' | 'hung'): HypervisorSign => ({
     source: 'hypervisor',
     says,
     observedAt,
   });
+  const { readMs, listMs } = connection.deadlines;
   const observedAt = new Date().toISOString();
-  const statistics = ask(connection, 'domstats --state --raw', deadlines.readMs, signal);
+  const statistics = ask(connection, 'domstats --state --raw', readMs, signal);
   const plain = besideIfSlow(
     statistics,
-    (beside) => ask(connection, 'list --all --name', deadlines.listMs, beside),
+    (beside) => ask(connection, 'list --all --name', listMs, beside),
     signal,
   );
   // Looked at only when the first question stays open; until then its failure is nobody's concern.

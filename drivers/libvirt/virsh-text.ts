@@ -31,7 +31,9 @@ export function connectionTrouble(errors: string): ConnectionTrouble | undefined
   // What follows "failed to connect" explains that failure, whatever its words; what stands before it happened on a live connection.
   if (brokenMidCall.test(at < 0 ? errors : errors.slice(0, at))) return 'broken-mid-call';
   if (at < 0) return undefined;
-  return nobodyAnswered.test(errors.slice(at)) ? 'nobody-answered' : 'refused';
+  const why = errors.slice(at);
+  // An ssh banner that does not come is an accepted connection: the kernel lives, whatever has become of sshd.
+  return nobodyAnswered.test(why) && !why.includes('banner exchange') ? 'nobody-answered' : 'refused';
 }
 
 /** One sentence from virsh's error lines: what went wrong, without the frame around it. */

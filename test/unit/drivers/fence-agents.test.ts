@@ -30,9 +30,19 @@ describe('a status', () => {
   });
 });
 
+/** What fence_ipmilan prints with verbosity on, before and after ipmitool's own word. */
+const ipmiLines = [
+  ['2026-11-21 12:46:49,747 DEBUG: 1  Loading IANA PEN Registry...'],
+  [
+    'Error: Unable to establish IPMI v2 / RMCP+ session',
+    '',
+    '2026-11-21 12:46:49,747 ERROR: Failed: Unable to obtain correct plug status or plug is not available',
+    '',
+  ],
+] as const;
+
 describe('a refused login', () => {
-  const ipmi = (said: string) =>
-    exit(1, '', `2026-11-21 12:46:49,747 DEBUG: 1  Loading IANA PEN Registry...\n${said}\nError: Unable to establish IPMI v2 / RMCP+ session\n\n2026-11-21 12:46:49,747 ERROR: Failed: Unable to obtain correct plug status or plug is not available\n`); // prettier-ignore
+  const ipmi = (said: string) => exit(1, '', [...ipmiLines[0], said, ...ipmiLines[1]].join('\n'));
   const redfish = (line: string) =>
     exit(1, '', `2026-11-21 DEBUG: ${line}\n2026-11-21 ERROR: Unable to get PowerState\n`);
 

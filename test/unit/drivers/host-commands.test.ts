@@ -24,6 +24,8 @@ describe('the end of a host command', () => {
     ['ssh: connect to host h port 22: Connection refused', 'refused'],
     ['user@h: Permission denied (publickey).', 'refused'],
     ['Host key verification failed.', 'refused'],
+    ['Connection timed out during banner exchange', 'refused'],
+    ['', 'not-run'],
     ['kex_exchange_identification: Connection closed by remote host', 'refused'],
   ])('with 255 and %j says that the host is %s', (stderr, kind) => {
     expect(ended(255, stderr).kind).toBe(kind);

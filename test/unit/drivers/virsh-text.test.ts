@@ -42,6 +42,7 @@ describe('trouble with the connection', () => {
     [`${failed}unable to connect to server at 'h:16509': Connection timed out`, 'nobody-answered'],
     [`${failed}Cannot recv data: ssh: connect to host h port 22: Connection refused: Connection reset by peer`, 'refused'], // prettier-ignore
     [`${failed}Cannot recv data: ssh: connect to host h port 22: No route to host: Connection reset by peer`, 'nobody-answered'], // prettier-ignore
+    [`${failed}Cannot recv data: Connection timed out during banner exchange: Broken pipe`, 'refused'],
     [`${failed}End of file while reading data: : Input/output error`, 'refused'],
     ['error: Disconnected from qemu:///system due to end of file', 'broken-mid-call'],
     ['error: Disconnected from qemu:///system due to keepalive timeout', 'broken-mid-call'],
