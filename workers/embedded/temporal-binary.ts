@@ -122,7 +122,7 @@ async function build(progress: Progress): Promise<Obtained> {
   ];
   const failure = await withProgress(
     progress,
-    'building the Temporal server with Go, once: about 4 minutes on 2 cores, later runs find it in the cache',
+    'building the Temporal server with Go, once: about 4 minutes on 2 idle cores; later runs find it in the cache',
     () => runGo([...args, '-o', output, 'github.com/temporalio/cli/cmd/temporal'], caches),
   );
   if (failure !== undefined) {
