@@ -102,6 +102,25 @@ export interface RestartVmInput {
   readonly target: HostId | undefined;
 }
 
+/**
+ * How runs may end, besides being cancelled: read by whoever must have met every one of them. The types beside them hold the lists whole.
+ */
+export const endings = {
+  fenceHost: ['fenced', 'alive-again', 'aborted', 'rehearsed'],
+  releaseLocks: ['free', 'blocked'],
+  restartVm: ['running', 'guest-degraded'],
+} as const satisfies {
+  readonly fenceHost: readonly FenceHostResult['kind'][];
+  readonly releaseLocks: readonly ReleaseLocksResult['kind'][];
+  readonly restartVm: readonly VmResult['phase'][];
+};
+type Listed<Kind, List extends readonly unknown[]> = [Exclude<Kind, List[number]>] extends [never]
+  ? true
+  : never;
+const everyFenceEnding: Listed<FenceHostResult['kind'], typeof endings.fenceHost> = true;
+const everyReleaseEnding: Listed<ReleaseLocksResult['kind'], typeof endings.releaseLocks> = true;
+export const endingsAreWhole = everyFenceEnding && everyReleaseEnding;
+
 /** A `restartVm` that ends well returns this; every other end is a failure that carries the same as its details. */
 export type RestartVmResult = VmResult & { readonly would: readonly string[] };
 
