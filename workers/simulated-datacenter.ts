@@ -42,7 +42,7 @@ export async function simulatedDatacenter(options: SimulatedDatacenterOptions): 
   const bootsBefore = new Set((await connection.control.snapshot()).processes.map((p) => p.boot));
   const configPath = join(folder, 'vmedic.yaml');
   const stateDir = join(folder, 'system');
-  writeFileSync(configPath, stringify(configOf(world, socket, stateDir)), { mode: 0o600 });
+  writeFileSync(configPath, stringify(simulatedConfig(world, socket, stateDir)), { mode: 0o600 });
   return {
     configPath,
     stateDir,
@@ -64,7 +64,8 @@ export async function simulatedDatacenter(options: SimulatedDatacenterOptions): 
   };
 }
 
-function configOf(world: WorldSpec, socket: string, stateDir: string): VmedicConfig {
+/** What an operator would write for this world. */
+export function simulatedConfig(world: WorldSpec, socket: string, stateDir: string): VmedicConfig {
   return {
     version: 1,
     clusters: world.clusters.map(({ id, mode }) => ({
