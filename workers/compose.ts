@@ -28,7 +28,7 @@ export interface ComposeSetup {
   readonly log: Logger;
 }
 
-interface World {
+export interface ComposedDrivers {
   readonly ports: Omit<Ports, 'inventory' | 'notifier'>;
   close(): Promise<void>;
 }
@@ -41,10 +41,7 @@ interface World {
 export async function composePorts(setup: ComposeSetup): Promise<Composed> {
   const fleet = fleetOf(setup.config);
   await migrateInventory(setup.inventoryUrl);
-  const world =
-    setup.config.simulated !== undefined && isSimulated(setup.config)
-      ? await simulatedWorld(setup.config.simulated.socket)
-      : realWorld(setup, fleet);
+  const world = await composeDrivers(setup);
   const inventory = openInventory({ url: setup.inventoryUrl });
   return {
     fleet,
@@ -55,18 +52,30 @@ export async function composePorts(setup: ComposeSetup): Promise<Composed> {
   };
 }
 
+/** What the config asks for of the world, without the inventory. @throws a sentence when the simulated datacenter is not there. */
+export async function composeDrivers(
+  setup: Pick<ComposeSetup, 'config' | 'configPath'>,
+): Promise<ComposedDrivers> {
+  return setup.config.simulated !== undefined && isSimulated(setup.config)
+    ? simulatedWorld(setup.config.simulated.socket)
+    : realWorld(setup, fleetOf(setup.config));
+}
+
 const hostsOf = (config: VmedicConfig): HostConfig[] => config.clusters.flatMap((c) => c.hosts);
 
 /** The config check has made sure that they do not mix. */
 const isSimulated = (config: VmedicConfig): boolean =>
   hostsOf(config).some((host) => host.hypervisor.driver === 'simulated');
 
-async function simulatedWorld(socket: string): Promise<World> {
+async function simulatedWorld(socket: string): Promise<ComposedDrivers> {
   const connection = await connectSimulated(socket);
   return { ports: connection.ports, close: () => connection.close() };
 }
 
-function realWorld({ config, configPath }: ComposeSetup, fleet: Fleet): World {
+function realWorld(
+  { config, configPath }: Pick<ComposeSetup, 'config' | 'configPath'>,
+  fleet: Fleet,
+): ComposedDrivers {
   const gateway = openChildGateway();
   const libvirt = createLibvirtHypervisor({
     gateway,
