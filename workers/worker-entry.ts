@@ -7,7 +7,8 @@ import { inventoryUrl, openInstallation, temporalSettings } from './access';
 import { installRuntime, openLog } from './log';
 import { runWorker } from './worker';
 
-async function start(configPath: string, readyFile: string): Promise<void> {
+/** @param bundle File of the workflow bundle; the build's own when left out. */
+export async function startWorker(configPath: string, readyFile: string, bundle?: string): Promise<void> {
   const log = openLog();
   installRuntime(log);
   const installation = await openInstallation(configPath, process.env);
@@ -21,13 +22,14 @@ async function start(configPath: string, readyFile: string): Promise<void> {
     inventoryUrl: url,
     temporal,
     log,
+    ...(bundle !== undefined && { bundle }),
     onReady: () => writeFileSync(readyFile, String(process.pid)),
   });
 }
 
 if (require.main === module) {
   const [configPath = '', readyFile = ''] = process.argv.slice(2);
-  start(configPath, readyFile).then(
+  startWorker(configPath, readyFile).then(
     () => process.exit(0),
     (error: unknown) => {
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);

@@ -16,6 +16,8 @@ export interface WorkerSetup {
   readonly temporal: TemporalSettings;
   readonly log: Logger;
   readonly taskQueue?: string;
+  /** File of the workflow bundle; the build's own when left out. */
+  readonly bundle?: string;
   /** Called once both queues are polled. */
   readonly onReady?: () => void;
 }
@@ -26,8 +28,7 @@ export interface WorkerSetup {
  * @throws when Temporal or the inventory is not there at the start, or when the SDK gives up.
  */
 export async function runWorker(setup: WorkerSetup): Promise<void> {
-  const { temporal, log, taskQueue = defaultTaskQueue } = setup;
-  const bundle = workflowBundlePath();
+  const { temporal, log, taskQueue = defaultTaskQueue, bundle = workflowBundlePath() } = setup;
   if (!existsSync(bundle)) throw new Error(`${bundle} is missing: run "make build"`);
   const composed = await composePorts(setup);
   try {

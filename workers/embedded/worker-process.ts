@@ -19,6 +19,9 @@ export interface WorkerProcessOptions {
   readonly temporalAddress: string | undefined;
   readonly inventoryUrl: string | undefined;
   readonly progress: Progress;
+  /** What node runs, before the config and the ready file: the compiled entry when left out. */
+  readonly program?: readonly string[];
+  readonly dieWithParent?: boolean;
 }
 
 /** A cold start of Node, the SDK's native core and the drivers on a busy machine. */
@@ -27,11 +30,12 @@ const readyMs = 60_000;
 /** A worker as a process of its own, taking work when this returns. @throws with its last lines when it does not get there. */
 export async function startWorkerProcess(options: WorkerProcessOptions): Promise<ServerProcess> {
   const { stateDir, number, configPath, temporalAddress, inventoryUrl } = options;
+  const { program = [join(__dirname, '..', 'worker-entry.js')] } = options;
   const readyFile = join(stateDir, `worker-${number}.ready`);
   const launch: ServerLaunch = {
     name: `worker ${number}`,
     command: process.execPath,
-    args: [join(__dirname, '..', 'worker-entry.js'), configPath, readyFile],
+    args: [...program, configPath, readyFile],
     env: {
       ...process.env,
       ...(temporalAddress !== undefined && { TEMPORAL_ADDRESS: temporalAddress }),
@@ -41,6 +45,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
     logFile: join(stateDir, `worker-${number}.log`),
     stopSignal: 'SIGTERM',
     stopMs: 25_000,
+    ...(options.dieWithParent && { dieWithParent: true }),
   };
   await stopLeftBehind(launch, options.progress);
   rmSync(readyFile, { force: true });
