@@ -104,9 +104,22 @@ function start(id: number, request: ChildRequest): void {
   child.once('exit', (code, signalName) => {
     entry.exitCode = code ?? (signalName === null ? 255 : 128);
     killGroup(entry);
-    setTimeout(() => exited(entry), pipesCloseMs);
+    finishWhenDrained(entry);
   });
   child.once('close', () => exited(entry));
+}
+
+/**
+ * What the child printed may still be in its pipes. Normally "close" comes first; when something else holds them open, they count as empty
+ * after a pause in which nothing more came. The last look is behind a round of the event loop, so that this process having been starved of
+ * CPU is not taken for such a pause.
+ */
+function finishWhenDrained(entry: Running): void {
+  const before = entry.bytes;
+  setTimeout(
+    () => setImmediate(() => (entry.bytes === before ? exited(entry) : finishWhenDrained(entry))),
+    pipesCloseMs,
+  );
 }
 
 function exited(entry: Running): void {

@@ -81,6 +81,17 @@ it('ends a child and its grandchildren when the caller gives up', async () => {
   await eventually(5_000, () => allGone(pids));
 });
 
+it('hands over all that was printed, also when the gateway was held up right after the exit', async () => {
+  const bytes = 3_000_000;
+  const call = run(`head -c ${bytes} /dev/zero | tr '\\0' x; exec sleep 0.2`);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  process.kill(gateway.pid as number, 'SIGSTOP');
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  process.kill(gateway.pid as number, 'SIGCONT');
+  const end = await call;
+  expect(end.ended === 'exit' && end.stdout.length).toBe(bytes);
+});
+
 it('does not wait for a daemon that keeps the pipes open', async () => {
   expect(await within(10_000, run('setsid sleep 60 & echo started', [], 60_000))).toBeLessThan(10_000);
 });

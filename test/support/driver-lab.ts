@@ -109,9 +109,12 @@ class Opened implements DriverLab {
       spawn('virsh', ask, { stdio: 'ignore', detached: true }),
     );
     this.hangs.set(host, { vm, blocked });
-    const hung = async (): Promise<boolean> =>
+    const unanswered = async (): Promise<boolean> =>
       (await host.virsh(['domstats', '--state', '--raw'], 1_000)).timedOut;
-    await waitFor(`libvirtd of ${host.id} to hang`, 20_000, hung);
+    // Once may be a busy machine: hung is what does not answer while the plain list is answered in between.
+    const hung = async (): Promise<boolean> =>
+      (await unanswered()) && (await host.virsh(['list', '--all'], 1_000)).code === 0 && unanswered();
+    await waitFor(`libvirtd of ${host.id} to hang`, 30_000, hung);
   }
 
   async resumeDaemon(host: LabHost): Promise<void> {
