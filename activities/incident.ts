@@ -3,6 +3,7 @@ import type { FenceLevel } from '../domain/fleet';
 import type { ClusterPolicy } from '../domain/fleet';
 import type { ClusterId, HostId, IncidentId, IncidentTarget, VmId } from '../domain/ids';
 import type { Fault } from '../domain/faults';
+import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
 import type { AlertRecord, IncidentOutcome, Trigger } from '../domain/records';
 import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
@@ -98,7 +99,13 @@ export const incidentActivities = (env: Environment) => ({
     facts: Readonly<Record<string, unknown>>;
     alert?: AlertInput;
     clearAlerts: readonly string[];
+    /** VMs that do not run: each is named with its cause and the next step. */
+    notUp?: readonly VmResult[];
   }): Promise<void> {
+    for (const vm of input.notUp ?? []) {
+      const why = vm.fault === undefined ? '' : `: ${vm.fault.sentence} Next: ${vm.fault.next}`;
+      await tell(env, input.incidentId, `not-up-${vm.vmId}`, 'vm', `${vm.name} is ${vm.phase}${why}`);
+    }
     // By phase, because a fence of its own may have closed the incident before a recovery took it up again.
     await tell(env, input.incidentId, `closed-${input.phase}`, 'phase', input.sentence, input.facts);
     await env.inventory.updateIncident(input.incidentId, {

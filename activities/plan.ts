@@ -36,7 +36,12 @@ export const planActivities = (env: Environment) => ({
       target,
       why,
     });
-    if (input.onItself) return { vms: vms.map((vm) => named(vm, input.hostId)) };
+    if (input.onItself) {
+      const vmsHere = vms.map((vm) => named(vm, input.hostId));
+      const sentence = `${input.hostId} has rebooted by itself: its ${vmsHere.length} VMs start on it again`;
+      if (input.mode === 'act') await tellPlan(env, input.incidentId, vmsHere, sentence);
+      return { vms: vmsHere };
+    }
     const cluster = declaredCluster(env, input.hostId);
     const hosts = await candidates(
       env,
@@ -52,17 +57,22 @@ export const planActivities = (env: Environment) => ({
       const p = placed[i];
       return named(vm, p?.target, p?.target === undefined ? p?.why : undefined);
     });
-    if (input.mode === 'act') {
-      await env.inventory.updateIncident(input.incidentId, {
-        phase: 'restarting',
-        summary: `restarting ${plan.length} VMs`,
-        nextCommand: undefined,
-      });
-      await tell(env, input.incidentId, 'plan', 'decision', `${plan.length} VMs to restart`, { plan });
-    }
+    if (input.mode === 'act')
+      await tellPlan(env, input.incidentId, plan, `${plan.length} VMs to start elsewhere`);
     return { vms: plan };
   },
 });
+
+async function tellPlan(
+  env: Environment,
+  incident: IncidentId,
+  plan: Plan['vms'],
+  sentence: string,
+): Promise<void> {
+  const summary = `restarting ${plan.length} VMs`;
+  await env.inventory.updateIncident(incident, { phase: 'restarting', summary, nextCommand: undefined });
+  await tell(env, incident, 'plan', 'decision', sentence, { plan });
+}
 
 export function wanted(vm: VmRecord, avoid: readonly HostId[]): Wanted {
   return {

@@ -85,7 +85,8 @@ export const restartVmActivities = (env: Environment) => ({
     await env.inventory.releaseReservation(input.vmId, input.incidentId);
   },
 
-  async startVm(input: StartBasis & { target: HostId }): Promise<Started> {
+  /** `askedBefore`: this start was asked of the target already and nobody knows what became of it. */
+  async startVm(input: StartBasis & { target: HostId; askedBefore: boolean }): Promise<Started> {
     const vm = await recordedVm(env, input.vmId);
     const definition = await currentDefinition(env, vm);
     const permit = await permitFor(env, vm, input.target, input);
@@ -94,18 +95,16 @@ export const restartVmActivities = (env: Environment) => ({
         ? { kind: 'running' }
         : contradicted(vm, `it runs on ${permit.running} as well as being asked for on ${input.target}`);
     if ('refused' in permit) return withoutPermit(env, vm, input, permit.refused);
-    await tell(
-      env,
-      input.incidentId,
-      `start-${vm.vmId}-${input.target}`,
-      'act',
-      startSentence(vm, input.target),
-      {
-        permit: permit.permit,
-      },
-    );
+    // One line for each time that it is sent: a permit is good for one start.
+    const once = `${vm.vmId}-${input.target}-${permit.permit.issuedAt}`;
+    await tell(env, input.incidentId, `start-${once}`, 'act', startSentence(vm, input.target), permit);
     const outcome = await env.hypervisor.start(permit.permit, definition, vm.persistent, signal());
-    return readBackStart(env, vm, input, outcome.kind === 'ok' ? undefined : outcome);
+    const started = await readBackStart(env, vm, input, outcome.kind === 'ok' ? undefined : outcome);
+    if (started.kind === 'not-started') {
+      const sentence = `${vm.name} was not started on ${input.target}: ${started.fault.sentence}`;
+      await tell(env, input.incidentId, `not-started-${once}`, 'vm', sentence, { fault: started.fault });
+    }
+    return started;
   },
 
   async settleVm(

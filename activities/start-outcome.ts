@@ -57,23 +57,25 @@ export async function readBackStart(
   }
 }
 
+const uncapitalised = (sentence: string): string => sentence.charAt(0).toLowerCase() + sentence.slice(1);
+
 /** A lock still held after a proven power-off contradicts the proof; without a proof it is a reason like any other. */
 function notStarted(vm: VmRecord, evidence: readonly FenceEvidence[], why: Fault): Started {
-  if (why.code === 'LOCK_HELD' && evidence.length > 0) return contradicted(vm, why.sentence);
+  if (why.code === 'LOCK_HELD' && evidence.length > 0) return contradicted(vm, uncapitalised(why.sentence));
   return { kind: 'not-started', fault: why };
 }
 
 /**
- * No permit now. If an earlier attempt of this activity may have sent the start (its worker died), the order may still be carried out,
- * so that "not started" would be a guess.
+ * No permit now. If the start may have been sent before (by an attempt whose worker died, or by one that was not answered), the order may
+ * still be carried out, so that "not started" would be a guess.
  */
 export async function withoutPermit(
   env: Environment,
   vm: VmRecord,
-  basis: StartBasis & { target: HostId },
+  basis: StartBasis & { target: HostId; askedBefore: boolean },
   why: Fault,
 ): Promise<Started> {
-  if (Context.current().info.attempt === 1) return { kind: 'not-started', fault: why };
+  if (Context.current().info.attempt === 1 && !basis.askedBefore) return { kind: 'not-started', fault: why };
   const sentence = startSentence(vm, basis.target);
   const sent = (await env.inventory.timeline(basis.incidentId)).some(
     (e) => e.kind === 'act' && e.sentence === sentence,

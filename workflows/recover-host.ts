@@ -318,6 +318,7 @@ async function report(run: Run): Promise<RecoverHostResult> {
     sentence,
     nextCommand,
     facts: { vms: run.done },
+    notUp: down,
     alert: { ...alert, severity: down.length === 0 ? 'info' : 'critical' },
     clearAlerts: [`waiting:${hostId}`, `unfenced:${hostId}`],
   });

@@ -25,7 +25,7 @@ export interface Run {
   aborted: messages.Said | undefined;
   /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
   incidentRun: string | undefined;
-  resolution: messages.StuckResolution | undefined;
+  resolution: (messages.Said & { readonly resolution: messages.StuckResolution }) | undefined;
   readonly evidence: FenceEvidence[];
   readonly beganAt: string;
   readonly scope: CancellationScope;
@@ -59,7 +59,7 @@ export function listen(run: Run): void {
   setHandler(
     messages.resolveStuckUpdate,
     (said) => {
-      run.resolution = said.resolution;
+      run.resolution = said;
       return said.resolution === 'retry'
         ? 'everything is read again'
         : 'the run ends; nothing more is touched';

@@ -153,11 +153,10 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
       // A proof that no longer holds is a person's matter: without it nobody knows whether the VM still runs there.
       if (prepared.fault.code === 'EVIDENCE_CONTRADICTED')
         throw new Ended({ kind: 'stuck', fault: prepared.fault });
-      // A host that was picked for us and has filled up meanwhile is not the end: let placement choose again.
-      const pickedForUs =
-        prepared.kind === 'no-capacity' && run.input.target !== undefined && avoid.length === 0;
+      // A host that has filled up since it was picked is not the end: placement chooses again, and says what each host lacks.
+      const filledUp = prepared.kind === 'no-capacity' && prepared.target !== undefined && avoid.length === 0;
       throw new Ended(
-        pickedForUs && prepared.target !== undefined
+        filledUp
           ? { kind: 'next-target', fault: prepared.fault }
           : { kind: 'over', phase: prepared.kind, fault: prepared.fault },
       );
@@ -172,9 +171,11 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
   if (prepared?.kind !== 'prepared') return;
   run.pastPivot = true;
   const { target } = prepared;
+  let askedBefore = false;
   for (;;) {
     show(run, 'starting');
-    const started = await start.startVm({ ...basisOf(run), target });
+    const started = await start.startVm({ ...basisOf(run), target, askedBefore });
+    askedBefore = true;
     if (started.kind === 'running') return;
     if (started.kind === 'not-started') throw new Ended({ kind: 'next-target', fault: started.fault });
     if (started.kind === 'contradicted') throw new Ended({ kind: 'stuck', fault: started.fault });

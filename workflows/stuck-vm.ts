@@ -25,7 +25,7 @@ export async function waitForPerson(
   const nextCommand = `vmedic incident resolve ${incidentId} --vm ${vmId} --retry --reason "..."`;
   await look.notePhase({
     incidentId,
-    key: `stuck-${vmId}-${why.code}`,
+    key: `stuck-${vmId}-${workflowInfo().historyLength}`,
     change:
       run.input.incidentBeganAt === undefined ? { phase: 'stuck', summary: why.sentence, nextCommand } : {},
     sentence: `${name} is stuck: ${why.sentence}`,
@@ -46,12 +46,12 @@ export async function waitForPerson(
     const abortable = (): boolean => run.aborted !== undefined && !run.pastPivot;
     const newProof = (): boolean => run.evidence.length > proofs;
     const decided = await condition(() => run.resolution !== undefined || newProof() || abortable(), wait);
-    if (decided) again = run.resolution ?? (abortable() ? 'aborted' : 'seen-again');
+    if (decided) again = resolutionOf(run) ?? (abortable() ? 'aborted' : 'seen-again');
     else if (await seenAgain()) again = 'seen-again';
   }
   run.waiting = false;
   run.fault = undefined;
-  const sentence = `${name}: goes on (${again})`;
+  const sentence = `${name}: ${wordsFor(run, again)}`;
   await look.notePhase({
     incidentId,
     key: `unstuck-${vmId}-${workflowInfo().historyLength}`,
@@ -60,6 +60,14 @@ export async function waitForPerson(
     clearAlert: `vm-stuck:${vmId}`,
   });
   return again;
+}
+
+const resolutionOf = (run: Run): messages.StuckResolution | undefined => run.resolution?.resolution;
+
+function wordsFor(run: Run, end: StuckEnd): string {
+  if (end === 'seen-again') return 'goes on, because more is known now';
+  const { by, reason } = (end === 'aborted' ? run.aborted : run.resolution) as messages.Said;
+  return `${by} decides: ${end === 'aborted' ? 'abort' : end} (${reason})`;
 }
 
 type StuckEnd = messages.StuckResolution | 'seen-again' | 'aborted';
