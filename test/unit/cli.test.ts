@@ -1,194 +1,25 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import { rmSync } from 'node:fs';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Command } from 'commander';
-import { stringify } from 'yaml';
-import { RecoveryClient } from '../../client/recovery-client';
-import { judge } from '../../client/cli/demo';
 import { exitCodes } from '../../client/cli/exit-codes';
-import { buildProgram, main } from '../../client/cli/main';
+import { buildProgram } from '../../client/cli/main';
 import type { Io } from '../../client/cli/io';
-import type { Inventory, OpenSession } from '../../client/cli/session';
-import { troublesOf } from '../../client/cli/commands/status';
-import { codeOf } from '../../client/cli/wait';
-import type { Ending } from '../../client/answers';
 import { DriverFault } from '../../domain/faults';
-import type { Fleet } from '../../domain/fleet';
-import { clusterId, hostId, incidentId, vmId } from '../../domain/ids';
-import { defaultPolicy } from '../../domain/limits';
-import type { HostRecord, IncidentRecord, VmRecord } from '../../domain/records';
+import { hostId, incidentId, vmId } from '../../domain/ids';
+import {
+  busyClient,
+  configFile,
+  folder,
+  hvA,
+  incident,
+  inventory,
+  now,
+  run,
+  session,
+  vm,
+} from '../support/command-line';
 
-const folder = mkdtempSync(join(tmpdir(), 'vmedic-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const hvA = hostId('hv-a');
-const now = (): string => new Date().toISOString();
-
-const fleet: Fleet = {
-  pools: [],
-  clusters: [
-    {
-      ...{ id: clusterId('one'), mode: 'automatic', policy: defaultPolicy, vms: {} },
-      hosts: ['hv-a', 'hv-b'].map((name) => ({
-        ...{ id: hostId(name), clusterId: clusterId('one'), capacity: { memoryMiB: 64, vcpus: 4 } },
-        ...{ pools: [], networks: [], fenceLevels: [] },
-      })),
-    },
-  ],
-};
-
-const vm = (name: string, more: Partial<VmRecord> = {}): VmRecord => ({
-  ...{
-    vmId: vmId(`0000-${name}`),
-    name,
-    clusterId: clusterId('one'),
-    hostId: hvA,
-    desired: 'running',
-    protected: true,
-  },
-  ...{ persistent: true, priority: 3, antiAffinity: undefined, definitionVersion: 1, epoch: 0, version: 1 },
-  observed: { state: 'running', reason: 'booted', at: now() },
-  shape: { memoryMiB: 4, vcpus: 1, disks: [], networks: [], consolePath: undefined },
-  ...more,
-});
-
-const incident = (more: Partial<IncidentRecord> = {}): IncidentRecord => ({
-  ...{ incidentId: incidentId({ kind: 'host', hostId: hvA }, 1), target: { kind: 'host', hostId: hvA } },
-  ...{
-    clusterId: clusterId('one'),
-    epoch: 1,
-    phase: 'fencing',
-    summary: 'switching off',
-    triggers: [],
-    version: 1,
-  },
-  ...{
-    nextCommand: undefined,
-    outcome: undefined,
-    openedAt: now(),
-    closedAt: undefined,
-    workflowId: 'host:hv-a',
-  },
-  ...more,
-});
-
-const host = (name: string, more: Partial<HostRecord> = {}): HostRecord => ({
-  ...{
-    hostId: hostId(name),
-    clusterId: clusterId('one'),
-    standing: 'in-service',
-    bootId: 'b',
-    lastSeenAt: now(),
-    version: 1,
-  },
-  ...more,
-});
-
-const inventory = (more: Partial<Inventory> = {}): Inventory => ({
-  host: () => Promise.resolve(host('hv-a')),
-  hosts: () => Promise.resolve([host('hv-a'), host('hv-b')]),
-  vm: () => Promise.resolve(undefined),
-  vms: () => Promise.resolve([vm('web'), vm('db')]),
-  incident: () => Promise.resolve(undefined),
-  incidents: () => Promise.resolve([]),
-  timeline: () => Promise.resolve([]),
-  alerts: () => Promise.resolve([]),
-  evidenceFor: () => Promise.resolve(undefined),
-  definition: () => Promise.resolve(undefined),
-  sightings: () => Promise.resolve([]),
-  ...more,
-});
-
-interface Ran {
-  readonly exit: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(
-  argv: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; open?: OpenSession } = {},
-): Promise<Ran> {
-  let stdout = '';
-  let stderr = '';
-  const io: Io = {
-    ...{ cwd: folder, live: false, color: false, env: { VMEDIC_HOME: folder, ...options.env } },
-    stdout: (text) => void (stdout += text),
-    stderr: (text) => void (stderr += text),
-  };
-  const exit = await (options.open === undefined ? main(argv, io) : main(argv, io, options.open));
-  expect(stdout + stderr).not.toMatch(/\n\s+at .*:\d+:\d+/);
-  return { exit, stdout, stderr };
-}
-
-/** A server that has one run of each ID, of some other incident. */
-const busyClient = (type: string, memo: object): Client =>
-  ({
-    withDeadline: (_: number, ask: () => Promise<unknown>) => ask(),
-    workflow: {
-      start: (asked: string, { workflowId }: { workflowId: string }) =>
-        Promise.reject(new WorkflowExecutionAlreadyStartedError('started', workflowId, asked)),
-      getHandle: (workflowId: string) => ({
-        describe: () =>
-          Promise.resolve({
-            ...{
-              workflowId,
-              runId: 'run-1',
-              type,
-              memo,
-              status: { name: 'RUNNING' },
-              startTime: new Date(0),
-            },
-            staticSummary: () => Promise.resolve('Migrate volume of web'),
-          }),
-      }),
-    },
-  }) as unknown as Client;
-
-const session =
-  (reads: Inventory, client?: Client): OpenSession =>
-  () =>
-    Promise.resolve({
-      ...{ configPath: 'vmedic.yaml', fleet, inventory: reads },
-      temporal: () =>
-        Promise.resolve({
-          client: client as Client,
-          settings: { address: 'temporal:7233', namespace: 'default', uiUrl: 'http://ui' },
-          close: () => Promise.resolve(),
-        }),
-      recoveries: () =>
-        Promise.resolve(
-          new RecoveryClient({
-            client: client as Client,
-            inventory: reads,
-            fleet,
-            address: 'temporal:7233',
-          }),
-        ),
-      close: () => Promise.resolve(),
-    });
-
-const configFile = (name: string, more: object): string => {
-  const path = join(folder, name);
-  const config = {
-    version: 1,
-    clusters: [
-      {
-        id: 'one',
-        hosts: [
-          {
-            ...{ id: 'hv-a', hypervisor: { driver: 'libvirt', uri: 'qemu:///system' } },
-            ...{ commands: { driver: 'ssh', target: 'hv-a' }, capacity: { memoryMiB: 1, vcpus: 1 } },
-          },
-        ],
-      },
-    ],
-    ...more,
-  };
-  writeFileSync(path, stringify(config));
-  return path;
-};
 
 describe('bad input gets one sentence, the way out and its exit code', () => {
   it('an unknown host: the known ones are named', async () => {
@@ -372,113 +203,6 @@ describe('--json', () => {
     const reads = inventory({ incident: () => Promise.resolve(incident()) });
     const ran = await run([...line.split(' '), '--json'], { open: session(reads) });
     expect(typeof JSON.parse(ran.stdout)).toBe('object');
-  });
-});
-
-describe('status', () => {
-  const seen = (more: Partial<Parameters<typeof troublesOf>[0]> = {}) =>
-    troublesOf({
-      fleet,
-      hosts: [host('hv-a'), host('hv-b')],
-      vms: [vm('web')],
-      open: [],
-      alerts: [],
-      unpolled: [],
-      ...more,
-    });
-
-  it('has nothing to say when everything is well', () => {
-    expect(seen()).toEqual([]);
-  });
-
-  it('names each trouble once, with the next command', () => {
-    const troubles = seen({
-      hosts: [host('hv-a', { lastSeenAt: new Date(0).toISOString() }), host('hv-b', { standing: 'fenced' })],
-      vms: [
-        vm('web', { hostId: hostId('hv-b'), observed: { state: 'crashed', reason: 'panic', at: now() } }),
-      ],
-      open: [incident({ nextCommand: 'vmedic incident approve host-hv-a-1 --reason "..."', phase: 'held' })],
-      unpolled: ['vmedic-power'],
-    });
-    expect(troubles.map((t) => [t.what, t.next])).toEqual([
-      [
-        expect.stringContaining('no worker takes work from the queue "vmedic-power"'),
-        'vmedic up, or vmedic worker',
-      ],
-      [
-        expect.stringContaining('incident host-hv-a-1 is held'),
-        'vmedic incident approve host-hv-a-1 --reason "..."',
-      ],
-      ['host hv-b is fenced and takes no VMs', 'vmedic host show hv-b'],
-      ['VM web is to run and is crashed (panic) on hv-b', 'vmedic vm restart web'],
-    ]);
-  });
-
-  it('a host that is not seen any more is named with how long', () => {
-    const old = new Date(Date.now() - 300_000).toISOString();
-    expect(seen({ hosts: [host('hv-a', { lastSeenAt: old }), host('hv-b')] })).toEqual([
-      { what: 'host hv-a does not answer', since: old, next: 'vmedic host show hv-a' },
-    ]);
-  });
-});
-
-describe('the exit code of what was waited for', () => {
-  const result = (outcome: string): Ending =>
-    ({ kind: 'finished', result: { outcome, vms: [], would: [], sentence: '' } }) as unknown as Ending;
-
-  it.each([
-    ['recovered', result('recovered'), exitCodes.done],
-    ['dismissed: the host lives', result('dismissed'), exitCodes.done],
-    ['partly recovered', result('partially-recovered'), exitCodes.partly],
-    ['aborted', result('aborted'), exitCodes.partly],
-    ['waiting for a person', { kind: 'waits', incident: incident() }, exitCodes.waits],
-    [
-      'given up as stuck',
-      { kind: 'failed', type: 'RecoveryStuck', sentence: '', vm: undefined },
-      exitCodes.waits,
-    ],
-    [
-      'taken back',
-      { kind: 'failed', type: 'RecoveryCompensated', sentence: '', vm: undefined },
-      exitCodes.partly,
-    ],
-  ])('%s', (_, ending, code) => {
-    expect(codeOf(ending)).toBe(code);
-  });
-});
-
-describe("the demo's verdict", () => {
-  const before = [
-    { name: 'a', host: 'hv-a' },
-    { name: 'b', host: 'hv-b' },
-  ];
-  const good = [
-    { name: 'a', runsOn: ['hv-b'], boots: 2, oracle: 'CLEAN', why: undefined },
-    { name: 'b', runsOn: ['hv-b'], boots: 1, oracle: 'CLEAN', why: undefined },
-  ] as const;
-  const wrongs = (seen: Parameters<typeof judge>[2]): string[] =>
-    judge(before, 'hv-a', seen, new Map()).flatMap((line) => [...line.wrong]);
-
-  it('is good when each runs exactly once, where it may', () => {
-    expect(wrongs(good)).toEqual([]);
-  });
-
-  it.each([
-    ['runs nowhere', { runsOn: [] }],
-    ['runs on 2 hosts at once', { runsOn: ['hv-b', 'hv-c'] }],
-    ['runs on hv-a, which has no power', { runsOn: ['hv-a'] }],
-    ['was booted 3 times, not 2', { boots: 3 }],
-    ['its disk is VIOLATION: two writers', { oracle: 'VIOLATION' as const, why: 'two writers' }],
-    ['its disk is UNKNOWN: torn', { oracle: 'UNKNOWN' as const, why: 'torn' }],
-  ])('complains when a VM %s', (complaint, change) => {
-    expect(wrongs([{ ...good[0], ...change }, good[1]])).toEqual([complaint]);
-  });
-
-  it('complains of a VM that was moved though its host is well, and of one that was not looked at', () => {
-    expect(wrongs([good[0], { ...good[1], runsOn: ['hv-c'] }])).toEqual([
-      'was moved from hv-b, which is well',
-    ]);
-    expect(wrongs([good[0]])).toContain('runs nowhere');
   });
 });
 

@@ -1,0 +1,117 @@
+import { rmSync } from 'node:fs';
+import { judge } from '../../client/cli/demo';
+import { exitCodes } from '../../client/cli/exit-codes';
+import { troublesOf } from '../../client/cli/commands/status';
+import { codeOf } from '../../client/cli/wait';
+import type { Ending } from '../../client/answers';
+import { hostId } from '../../domain/ids';
+import { fleet, folder, host, incident, now, vm } from '../support/command-line';
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('status', () => {
+  const seen = (more: Partial<Parameters<typeof troublesOf>[0]> = {}) =>
+    troublesOf({
+      fleet,
+      hosts: [host('hv-a'), host('hv-b')],
+      vms: [vm('web')],
+      open: [],
+      alerts: [],
+      unpolled: [],
+      ...more,
+    });
+
+  it('has nothing to say when everything is well', () => {
+    expect(seen()).toEqual([]);
+  });
+
+  it('names each trouble once, with the next command', () => {
+    const troubles = seen({
+      hosts: [host('hv-a', { lastSeenAt: new Date(0).toISOString() }), host('hv-b', { standing: 'fenced' })],
+      vms: [
+        vm('web', { hostId: hostId('hv-b'), observed: { state: 'crashed', reason: 'panic', at: now() } }),
+      ],
+      open: [incident({ nextCommand: 'vmedic incident approve host-hv-a-1 --reason "..."', phase: 'held' })],
+      unpolled: ['vmedic-power'],
+    });
+    expect(troubles.map((t) => [t.what, t.next])).toEqual([
+      [
+        expect.stringContaining('no worker takes work from the queue "vmedic-power"'),
+        'vmedic up, or vmedic worker',
+      ],
+      [
+        expect.stringContaining('incident host-hv-a-1 is held'),
+        'vmedic incident approve host-hv-a-1 --reason "..."',
+      ],
+      ['host hv-b is fenced and takes no VMs', 'vmedic host show hv-b'],
+      ['VM web is to run and is crashed (panic) on hv-b', 'vmedic vm restart web'],
+    ]);
+  });
+
+  it('a host that is not seen any more is named with how long', () => {
+    const old = new Date(Date.now() - 300_000).toISOString();
+    expect(seen({ hosts: [host('hv-a', { lastSeenAt: old }), host('hv-b')] })).toEqual([
+      { what: 'host hv-a does not answer', since: old, next: 'vmedic host show hv-a' },
+    ]);
+  });
+});
+
+describe('the exit code of what was waited for', () => {
+  const result = (outcome: string): Ending =>
+    ({ kind: 'finished', result: { outcome, vms: [], would: [], sentence: '' } }) as unknown as Ending;
+
+  it.each<[string, Ending, number]>([
+    ['recovered', result('recovered'), exitCodes.done],
+    ['dismissed: the host lives', result('dismissed'), exitCodes.done],
+    ['partly recovered', result('partially-recovered'), exitCodes.partly],
+    ['aborted', result('aborted'), exitCodes.partly],
+    ['waiting for a person', { kind: 'waits', incident: incident() }, exitCodes.waits],
+    [
+      'given up as stuck',
+      { kind: 'failed', type: 'RecoveryStuck', sentence: '', vm: undefined },
+      exitCodes.waits,
+    ],
+    [
+      'taken back',
+      { kind: 'failed', type: 'RecoveryCompensated', sentence: '', vm: undefined },
+      exitCodes.partly,
+    ],
+  ])('%s', (_, ending, code) => {
+    expect(codeOf(ending)).toBe(code);
+  });
+});
+
+describe("the demo's verdict", () => {
+  const before = [
+    { name: 'a', host: 'hv-a' },
+    { name: 'b', host: 'hv-b' },
+  ];
+  const good = [
+    { name: 'a', runsOn: ['hv-b'], boots: 2, oracle: 'CLEAN', why: undefined },
+    { name: 'b', runsOn: ['hv-b'], boots: 1, oracle: 'CLEAN', why: undefined },
+  ] as const;
+  const wrongs = (seen: Parameters<typeof judge>[2]): string[] =>
+    judge(before, 'hv-a', seen, new Map()).flatMap((line) => [...line.wrong]);
+
+  it('is good when each runs exactly once, where it may', () => {
+    expect(wrongs(good)).toEqual([]);
+  });
+
+  it.each([
+    ['runs nowhere', { runsOn: [] }],
+    ['runs on 2 hosts at once', { runsOn: ['hv-b', 'hv-c'] }],
+    ['runs on hv-a, which has no power', { runsOn: ['hv-a'] }],
+    ['was booted 3 times, not 2', { boots: 3 }],
+    ['its disk is VIOLATION: two writers', { oracle: 'VIOLATION' as const, why: 'two writers' }],
+    ['its disk is UNKNOWN: torn', { oracle: 'UNKNOWN' as const, why: 'torn' }],
+  ])('complains when a VM %s', (complaint, change) => {
+    expect(wrongs([{ ...good[0], ...change }, good[1]])).toEqual([complaint]);
+  });
+
+  it('complains of a VM that was moved though its host is well, and of one that was not looked at', () => {
+    expect(wrongs([good[0], { ...good[1], runsOn: ['hv-c'] }])).toEqual([
+      'was moved from hv-b, which is well',
+    ]);
+    expect(wrongs([good[0]])).toContain('runs nowhere');
+  });
+});
