@@ -78,7 +78,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
     },
   ];
   const outcome = await runSaga(steps, shielded);
-  const result = run.result as FenceHostResult | undefined;
+  const { result } = run;
   if (result !== undefined) {
     if (run.incidentRun === undefined) await shielded(() => report(run, result));
     return result;
@@ -108,7 +108,7 @@ function listen(run: Run): void {
     },
     {
       description: 'I have seen to it that this host is off',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (run.result !== undefined) throw new Error('this fence is over');
       },
@@ -122,7 +122,7 @@ function listen(run: Run): void {
     },
     {
       description: 'Stop while no "off" has been sent',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (run.offSent)
           throw new Error('"off" may have been sent already: the host stays excluded until it is readmitted');

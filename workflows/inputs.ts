@@ -117,9 +117,10 @@ export const endings = {
 type Listed<Kind, List extends readonly unknown[]> = [Exclude<Kind, List[number]>] extends [never]
   ? true
   : never;
-const everyFenceEnding: Listed<FenceHostResult['kind'], typeof endings.fenceHost> = true;
-const everyReleaseEnding: Listed<ReleaseLocksResult['kind'], typeof endings.releaseLocks> = true;
-export const endingsAreWhole = everyFenceEnding && everyReleaseEnding;
+export const endingsAreWhole: readonly [
+  Listed<FenceHostResult['kind'], typeof endings.fenceHost>,
+  Listed<ReleaseLocksResult['kind'], typeof endings.releaseLocks>,
+] = [true, true];
 
 /** A `restartVm` that ends well returns this; every other end is a failure that carries the same as its details. */
 export type RestartVmResult = VmResult & { readonly would: readonly string[] };

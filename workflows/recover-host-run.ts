@@ -133,7 +133,7 @@ function listenToPeople(run: Run): void {
     },
     {
       description: 'I have seen to it that this host is off',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (!inFence()) throw new Error(`nothing to attest in phase "${run.state.phase}"`);
       },
@@ -149,7 +149,7 @@ function listenToPeople(run: Run): void {
     {
       description:
         'Fence although more hosts are in trouble than allowed, or although the host is only degraded',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (run.state.phase !== 'held')
           throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
@@ -166,7 +166,7 @@ function listenToPeople(run: Run): void {
     },
     {
       description: 'Stop the incident',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (!canHappen(run.state.phase, 'aborted'))
           throw new Error(`no way back in phase "${run.state.phase}": VMs may have been started; use hold`);

@@ -282,7 +282,7 @@ async function restart(run: Run, vms: readonly PlannedVm[]): Promise<void> {
   run.done.push(...(await restartAll(fan, vms.slice(0, perRun))));
   const left = vms.slice(perRun);
   if (left.length > 0) await nextPage(run, evidence, left);
-  move(run, { event: 'all-settled', vms: run.done as readonly VmResult[] });
+  move(run, { event: 'all-settled', vms: run.done });
 }
 
 async function nextPage(

@@ -49,7 +49,7 @@ export function listen(run: Run): void {
     },
     {
       description: 'Stop before the VM is started: everything prepared is undone',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
         if (run.pastPivot)
           throw new Error(`${input.name} may have been started already: there is no way back`);
@@ -66,7 +66,7 @@ export function listen(run: Run): void {
     },
     {
       description: 'Decide about a VM that waits for a person: retry, or give up',
-      validator: (said) => {
+      validator: (said: messages.Said) => {
         if (!run.waiting)
           throw new Error(`${input.name} does not wait for a decision now (it is ${run.phase})`);
         messages.mustSayWhy(said);

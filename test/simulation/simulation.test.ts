@@ -2,6 +2,7 @@
  * Seeded random incidents: every seed a cluster, a failure and what goes wrong on top of it, on the shipped workflows and a real Temporal
  * server. The checkers judge. `VMEDIC_SEEDS=n` runs that many, `VMEDIC_SEED=n` one seed again.
  */
+import { mutants } from './mutants';
 import { planOf } from './plan';
 import { runSeeds, type SeedVerdict } from './run-seeds';
 
@@ -22,4 +23,16 @@ it(`keeps the laws in ${only === undefined ? count : 1} random incidents`, async
     broken.push(...verdicts.filter((v) => v.findings.length > 0));
   }
   expect(broken.flatMap(told)).toEqual([]);
+});
+
+describe('the same incidents find', () => {
+  it.each(Object.entries(mutants))('%s, planted in the code', async (_, mutant) => {
+    for (let from = 1; from <= count; from += atOnce) {
+      const seeds = Array.from({ length: Math.min(atOnce, count - from + 1) }, (__, i) => from + i);
+      const verdicts = await runSeeds(seeds.map(planOf), mutant);
+      if (verdicts.some((v) => v.findings.some((f) => !f.includes('came to rest') && !f.startsWith('open:'))))
+        return;
+    }
+    throw new Error(`${count} random incidents did not find it`);
+  });
 });
