@@ -41,8 +41,9 @@ const waiting: { readonly id: number; readonly request: ChildRequest }[] = [];
 const running = new Map<number, Running>();
 let ticker: NodeJS.Timeout | undefined;
 
+/** A parent that dies while it is told something must not end this process before it has ended its children. */
 function tell(message: FromGateway): void {
-  if (process.connected) process.send?.(message);
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
 function pump(): void {
@@ -175,9 +176,10 @@ process.on('message', (message: ToGateway) => {
   }
 });
 
-process.once('disconnect', () => {
+process.once('disconnect', () => process.exit(0));
+// However this process comes to its end by itself, an error of its own included.
+process.once('exit', () => {
   for (const entry of running.values()) killGroup(entry);
-  process.exit(0);
 });
 
 // A terminal's Ctrl-C and a service manager's stop reach the whole group; the parent still needs its children to wind down.

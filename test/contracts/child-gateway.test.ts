@@ -1,5 +1,5 @@
 /** The gateway with real processes: what it starts it also ends, and its own death loses nobody's answer. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -127,19 +127,40 @@ it('is replaced when it is stopped and misses its own deadlines', async () => {
   expect(await run('echo well')).toMatchObject({ ended: 'exit', stdout: 'well\n' });
 }, 60_000);
 
-it('goes with its parent, and so does everything it started', async () => {
-  const file = newFile();
-  const script = join(folder, 'parent.ts');
-  writeFileSync(
-    script,
-    `import { openChildGateway } from ${JSON.stringify(join(__dirname, '../../drivers/child-processes'))};
-     void openChildGateway().run({ command: 'sh', args: ['-c', ${JSON.stringify(hanging)}, 'sh', ${JSON.stringify(file)}], deadlineMs: 600000 }, new AbortController().signal);`,
-  );
-  const parent = spawn(process.execPath, ['-r', loader, script], { stdio: 'ignore' });
-  const pids = await pidsIn(file);
-  expect(pids.every(lives)).toBe(true);
-  parent.kill('SIGKILL');
-  await eventually(10_000, () => allGone(pids));
+describe('goes with its parent, and so does everything it started,', () => {
+  const parentOf = (file: string, extra = ''): ChildProcess => {
+    const script = join(folder, `parent-${files}.ts`);
+    const request = { command: 'sh', args: ['-c', hanging, 'sh', file], deadlineMs: 600_000 };
+    writeFileSync(
+      script,
+      `import { openChildGateway } from ${JSON.stringify(join(__dirname, '../../drivers/child-processes'))};
+       const gateway = openChildGateway();
+       void gateway.run(${JSON.stringify(request)}, new AbortController().signal);
+       ${extra}`,
+    );
+    return spawn(process.execPath, ['-r', loader, script], { stdio: 'ignore' });
+  };
+
+  it('when the parent is killed while its children run', async () => {
+    const file = newFile();
+    const parent = parentOf(file);
+    const pids = await pidsIn(file);
+    expect(pids.every(lives)).toBe(true);
+    parent.kill('SIGKILL');
+    await eventually(10_000, () => allGone(pids));
+  });
+
+  it('when the parent is killed while it is being told of them', async () => {
+    const file = newFile();
+    const busy = `const more = { command: 'true', args: [], deadlineMs: 9000 };
+       const on = () => void gateway.run(more, new AbortController().signal).then(on);
+       for (let i = 0; i < 8; i++) on();`;
+    const parent = parentOf(file, busy);
+    const pids = await pidsIn(file);
+    parent.kill('SIGKILL');
+    await eventually(10_000, () => allGone(pids));
+    expect(pids.some(lives)).toBe(false);
+  });
 });
 
 it('lets no hung child take the slot of another for long', async () => {
