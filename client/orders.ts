@@ -33,7 +33,8 @@ export async function giveOrder(
   said: Said,
 ): Promise<string> {
   const record = await knownIncident(to.inventory, incident);
-  if (record.closedAt !== undefined)
+  // A VM that is stuck waits on, in its own run, after the incident of its host is closed.
+  if (record.closedAt !== undefined && order.update !== 'resolveStuck')
     throw new Refusal(
       'refused',
       'INCIDENT_CLOSED',

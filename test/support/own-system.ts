@@ -14,8 +14,10 @@ export type Part = (typeof parts)[number];
 export interface OwnSystem {
   readonly address: string;
   readonly inventoryUrl: string;
-  /** SIGKILL to this one process. Done when its successor is at work; `gone` when only it is no more. */
-  kill(part: Part, until?: 'gone' | 'back'): Promise<void>;
+  /** SIGKILL to this one process. Done when its successor is at work. */
+  kill(part: Part): Promise<void>;
+  /** When a process was last killed. */
+  readonly killedAt: number;
   stop(): Promise<void>;
 }
 
@@ -55,15 +57,19 @@ export async function startOwnSystem(configPath: string, folder: string): Promis
     ...common,
   });
   const kept = { temporal, inventory, worker };
+  let killedAt = 0;
   return {
     address,
     inventoryUrl: url,
-    async kill(part, until = 'back') {
+    get killedAt() {
+      return killedAt;
+    },
+    async kill(part) {
       const victim = identify(kept[part].current.pid);
       if (victim === undefined) throw new Error(`the ${part} does not run: ${heard.join('; ')}`);
       process.kill(victim.pid, 'SIGKILL');
+      killedAt = Date.now();
       await waitFor(`the ${part} to be gone`, 10_000, () => !isAlive(victim));
-      if (until === 'gone') return;
       await waitFor(
         `the ${part} to run again`,
         backAgainMs,

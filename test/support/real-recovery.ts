@@ -9,7 +9,7 @@ import { giveOrder, type Order } from '../../client/orders';
 import { RecoveryClient } from '../../client/recovery-client';
 import { ensureWatches } from '../../client/watches';
 import type { Fleet } from '../../domain/fleet';
-import type { IncidentId } from '../../domain/ids';
+import { fenceDeviceId, type IncidentId, vmId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord, TimelineEntry } from '../../domain/records';
 import { openInventory, type OpenInventory } from '../../drivers/postgres';
 import { labConfig } from '../../lab/config';
@@ -121,6 +121,19 @@ export class RealRecovery {
     return answer;
   }
 
+  async restart(vm: string): Promise<Started> {
+    const request = { source: 'operator', by: 'tester', reason: `${vm} is gone` } as const;
+    const answer = await this.recoveries.restartVm(vm, request);
+    if (answer.answer === 'busy') throw new Error(`busy: ${answer.summary}`);
+    return answer;
+  }
+
+  /** Runs of this type that the server has ever had for the incident. */
+  async runsOf(type: string, incident: IncidentId): Promise<number> {
+    const query = `WorkflowType = "${type}" AND IncidentId = "${incident}"`;
+    return (await this.client.workflow.count(query)).count;
+  }
+
   /** To the run's own end, through outages and through waiting for people. */
   ending(run: Started): Promise<Ending> {
     const from = { client: this.client, inventory: this.inventory };
@@ -166,6 +179,31 @@ export class RealRecovery {
     const { client, inventory, system } = this;
     const by = 'tester';
     return giveOrder({ client, inventory, address: system.address }, incidentId, order, { by, reason });
+  }
+
+  /** Ends the wait of a stuck VM as a person does; done when its run is over. */
+  async giveUp(run: Started, name: string): Promise<void> {
+    const vm = vmId(this.lab.vm(name).uuid);
+    await this.order(run, { update: 'resolveStuck', resolution: 'give-up', vm }, 'it runs where it was');
+    const handle = this.client.workflow.getHandle(workflowIds.vm(vm));
+    await expect(handle.result()).rejects.toThrow();
+  }
+
+  async loginRefusals(host: string): Promise<number[]> {
+    const devices = [`${host}-ipmi`, `${host}-redfish`].map(fenceDeviceId);
+    const health = await Promise.all(devices.map((device) => this.inventory.deviceHealth(device)));
+    return health.map((h) => h.loginRefusals);
+  }
+
+  /** Until all levels of the fence were tried so many times more. */
+  async retries({ workflowId }: Started, count: number): Promise<void> {
+    const tries = async (): Promise<number> => {
+      const { events } = await this.client.workflow.getHandle(`${workflowId}:fence`).fetchHistory();
+      const scheduled = events?.map((e) => e.activityTaskScheduledEventAttributes?.activityType?.name) ?? [];
+      return scheduled.filter((name) => name === 'fenceLevel').length;
+    };
+    const now = await tries();
+    await waitFor('further attempts to fence', settlesMs, async () => (await tries()) >= now + count);
   }
 
   /** When the guest of each VM was first seen to beat under another boot than now. Ask for `seen` at the end. */
