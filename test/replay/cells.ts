@@ -25,6 +25,10 @@ export interface RecordedHistory {
   events: (Record<string, unknown> & { eventType: string })[];
 }
 
+interface Failed {
+  readonly failure?: { readonly applicationFailureInfo?: { readonly type?: string } };
+}
+
 interface Payloads {
   readonly payloads?: readonly { readonly data: string }[];
 }
@@ -43,16 +47,13 @@ export function cellOf({ events }: RecordedHistory): string {
 
 function endingOf(last: RecordedHistory['events'][number], input: Attributes): string {
   const completed = last['workflowExecutionCompletedEventAttributes'] as Attributes | undefined;
-  const failed = last['workflowExecutionFailedEventAttributes'] as { failure?: Attributes } | undefined;
+  const failed = last['workflowExecutionFailedEventAttributes'] as Failed | undefined;
   if (completed !== undefined) {
     if (input['mode'] === 'rehearse') return 'rehearsed';
     const result = valueOf(completed['result']);
     return String(result['outcome'] ?? result['kind'] ?? result['phase']);
   }
-  if (failed !== undefined)
-    return String(
-      (failed.failure?.['applicationFailureInfo'] as Attributes | undefined)?.['type'] ?? 'failed',
-    );
+  if (failed !== undefined) return failed.failure?.applicationFailureInfo?.type ?? 'failed';
   if (last['workflowExecutionCanceledEventAttributes'] !== undefined) return 'cancelled';
   if (last['workflowExecutionContinuedAsNewEventAttributes'] !== undefined) return 'continued';
   return `open (${last.eventType})`;

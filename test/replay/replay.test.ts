@@ -31,7 +31,7 @@ it('misses an ending of which no history is left', () => {
 
 it.each(files.map((f) => f.name))('replays %s', async (name) => {
   const file = files.find((f) => f.name === name);
-  await replay(file?.history as RecordedHistory);
+  await expect(replay(file?.history as RecordedHistory)).resolves.toBeUndefined();
 });
 
 describe('a history that was changed', () => {

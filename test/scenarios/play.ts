@@ -64,10 +64,9 @@ export interface Played {
 
 /** The caller closes the system. */
 export async function play(name: string): Promise<Played> {
-  const read = <T>(file: string): T =>
-    JSON.parse(readFileSync(join(scenariosFolder, name, file), 'utf8')) as T;
-  const world = read<WorldFile>('world.json');
-  const timeline = read<TimelineFile>('timeline.json');
+  const read = (file: string): unknown => JSON.parse(readFileSync(join(scenariosFolder, name, file), 'utf8'));
+  const world = read('world.json') as WorldFile;
+  const timeline = read('timeline.json') as TimelineFile;
   const system = await recoverySystem({ spec: (prefix) => worldOf(world, prefix) });
   try {
     const player = new Player(system);

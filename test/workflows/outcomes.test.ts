@@ -213,7 +213,9 @@ it('names the VM that nobody has room for, and why', async () => {
   expect(result.outcome).toBe('partially-recovered');
   const without = result.vms.filter((v) => v.phase === 'no-capacity');
   expect(without).toHaveLength(1);
-  expect(without[0]?.fault?.sentence).toMatch(/No host can take vm-00\d: .*hv-c has 0 MiB free of the 4 MiB needed/);
+  expect(without[0]?.fault?.sentence).toMatch(
+    /No host can take vm-00\d: .*hv-c has 0 MiB free of the 4 MiB needed/,
+  );
   await judge(system, { down: without.map((v) => v.vmId) });
 });
 

@@ -1,0 +1,85 @@
+/** From "somebody says that it is down" to "it may be fenced": is it dead, and is it alone? */
+import { condition } from '@temporalio/workflow';
+import { look } from './activity-options';
+import { isNewBoot } from './fence-host';
+import { move, type Run, show, waitFor } from './recover-host-run';
+
+/** One source alone may be a dead link of ours: after so many looks a person is asked, and the looking goes on. */
+const suspectLooksMax = 3;
+
+/** Looks until the host is alive, or dead by evidence: twice, unless a fence device itself reads "off". */
+export async function confirm(run: Run): Promise<void> {
+  const { hostId } = run.input;
+  const { policy } = run.brief;
+  let deadLooks = 0;
+  let suspectLooks = 0;
+  for (;;) {
+    await condition(() => !run.held || run.said.abort !== undefined);
+    if (takeAbort(run)) return;
+    const seen = await look.lookAtHost({ hostId, withPower: true });
+    const { verdict } = seen;
+    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+    deadLooks = verdict.verdict === 'dead-by-evidence' ? deadLooks + 1 : 0;
+    const dead = deadLooks >= 2 || (deadLooks === 1 && seen.readOff);
+    const mayFence = verdict.verdict === 'degraded' && policy.fenceDegraded;
+    if (run.state.phase === 'suspect' && (dead || mayFence))
+      return move(run, { event: 'host-dead', why: verdict.why });
+    if (run.state.phase === 'held' && (dead || run.said.approve !== undefined))
+      return move(run, { event: 'approved', by: run.said.approve?.by ?? `evidence: ${verdict.why}` });
+    suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
+    if (
+      run.state.phase === 'suspect' &&
+      (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax)
+    ) {
+      const why =
+        verdict.verdict === 'degraded'
+          ? `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`
+          : `${hostId} is not proven dead: ${verdict.why}, without ${'missing' in verdict ? verdict.missing : ''}`;
+      move(run, { event: 'needs-approval', why });
+      await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    }
+    show(run, verdict.why);
+    await condition(
+      () => run.said.abort !== undefined || run.said.approve !== undefined,
+      policy.confirmEveryMs,
+    );
+  }
+}
+
+function aliveAgain(run: Run, bootId: string | undefined, why: string): void {
+  run.bootId = bootId;
+  const boot = isNewBoot(run.brief.knownBootId, bootId) ? 'new' : 'same';
+  move(run, { event: 'alive-again', boot, why: `${run.input.hostId} is alive: ${why}` });
+}
+
+export function takeAbort(run: Run): boolean {
+  if (run.said.abort === undefined) return false;
+  move(run, { event: 'aborted', by: run.said.abort.by, why: run.said.abort.reason });
+  return true;
+}
+
+/** Held while more hosts are in trouble than the blast radius allows; goes on by itself when that passes. */
+export async function admit(run: Run): Promise<void> {
+  const { hostId, policy } = { hostId: run.input.hostId, policy: run.brief.policy };
+  for (;;) {
+    if (takeAbort(run)) return;
+    const { inTrouble, allowed } = await look.countTrouble({ ...run.input });
+    if (inTrouble.length <= allowed && run.state.phase === 'admitted') return;
+    if (inTrouble.length <= allowed)
+      return move(run, { event: 'approved', by: 'the blast radius is kept again' });
+    if (run.said.approve !== undefined) {
+      if (run.state.phase === 'held') move(run, { event: 'approved', by: run.said.approve.by });
+      return;
+    }
+    const first = run.state.phase !== 'held';
+    move(run, { event: 'over-blast-radius', inTrouble, allowed });
+    const why = `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
+    if (first) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    await condition(
+      () => run.said.approve !== undefined || run.said.abort !== undefined,
+      policy.confirmEveryMs * 5,
+    );
+    const { verdict } = await look.lookAtHost({ hostId, withPower: false });
+    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+  }
+}
