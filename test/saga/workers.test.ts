@@ -1,0 +1,124 @@
+/**
+ * The worker is killed (SIGKILL, a real process) right before and right after the effect of each step's own call, while the datacenter, a
+ * process of its own, goes on. CI runs a sample that the date seeds; `make soak` runs the whole product.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { RecoveryClient } from '../../client/recovery-client';
+import { workflowIds } from '../../domain/ids';
+import { sampleWorld } from '../../drivers/simulated';
+import { mulberry32 } from '../../drivers/simulated/sample-world';
+import type { RecoverHostResult } from '../../workflows/inputs';
+import { asText, judge } from '../checkers/judge';
+import { readInventoryRows } from '../checkers/facts';
+import { freshInventory, type FreshInventory } from '../support/inventory';
+import { discover } from '../support/recovery-system';
+import { temporalAddress } from '../support/servers';
+import { simulatedElsewhere } from '../support/simulated-process';
+
+const calls = [
+  { step: 'fenceHost.switch-off', port: 'fencing', call: 'off' },
+  { step: 'fenceHost.switch-off', port: 'fencing', call: 'status' },
+  { step: 'releaseLocks.release', port: 'storageLocks', call: 'release' },
+  { step: 'restartVm.prepare', port: 'volumes', call: 'makeReady' },
+  { step: 'restartVm.prepare', port: 'hypervisor', call: 'define' },
+  { step: 'restartVm.start', port: 'hypervisor', call: 'start' },
+  { step: 'restartVm.settle', port: 'hypervisor', call: 'list' },
+] as const;
+
+const whole = calls.flatMap((c) => (['before', 'after'] as const).map((when) => ({ ...c, when })));
+const sampleSize = 4;
+const seed = Number(process.env['VMEDIC_SEED'] ?? Math.floor(Date.now() / 86_400_000));
+
+function sample<T>(all: readonly T[]): T[] {
+  const random = mulberry32(seed);
+  const left = [...all];
+  return Array.from({ length: sampleSize }, () => left.splice(Math.floor(random() * left.length), 1)[0] as T);
+}
+
+const cases = process.env['VMEDIC_SOAK'] === 'true' ? whole : sample(whole);
+
+/** Keeps one worker alive, as a service manager does, and counts how often it had to. */
+class Supervised {
+  deaths = 0;
+  private child: ChildProcess | undefined;
+  private over = false;
+
+  constructor(private readonly args: readonly string[]) {
+    this.start();
+  }
+
+  private start(): void {
+    const preload = ['-r', join(__dirname, '../support/typescript-child.cjs')];
+    const entry = join(__dirname, '../support/simulated-worker-main.ts');
+    const child = spawn(process.execPath, [...preload, entry, ...this.args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: process.env,
+    });
+    this.child = child;
+    child.once('exit', () => {
+      if (this.over) return;
+      this.deaths += 1;
+      this.start();
+    });
+  }
+
+  async end(): Promise<void> {
+    this.over = true;
+    const gone = new Promise((resolve) => this.child?.once('exit', resolve));
+    this.child?.kill('SIGKILL');
+    await gone;
+  }
+}
+
+it.each(cases)(
+  `survives a worker killed $when $call of $port ($step) [seed ${seed}]`,
+  async ({ port, call, when }) => {
+    const prefix = `k${randomUUID().slice(0, 8)}-`;
+    const spec = sampleWorld({
+      hosts: 3,
+      vmsPerHost: 1,
+      prefix,
+      seed: Math.floor(Math.random() * 2 ** 31),
+      storage: 'nfs',
+    });
+    const world = await simulatedElsewhere(spec);
+    const store: FreshInventory = await freshInventory();
+    const { control, ports, fleet } = world.connection;
+    await discover({ ...ports, inventory: store.inventory }, fleet);
+    const taskQueue = `kill-${randomUUID()}`;
+    const worker = new Supervised([world.socket, store.url, taskQueue]);
+    const connection = await Connection.connect({ address: temporalAddress() });
+    try {
+      const client = new Client({ connection });
+      const host = spec.hosts[0]?.id ?? '';
+      await control.addRule({ id: 'kill', port, call, times: 1, then: { kind: 'crash-worker', when } });
+      // A host without power reads off already: only a frozen one has to be switched off.
+      await (call === 'off' ? control.freeze(host as never) : control.cutPower(host as never));
+      const front = new RecoveryClient({
+        client,
+        inventory: store.inventory,
+        fleet,
+        taskQueue,
+        address: temporalAddress(),
+      });
+      await front.recoverHost(host, { by: 'tester', reason: 'dark', source: 'operator' });
+      const result = (await client.workflow
+        .getHandle(workflowIds.host(host as never))
+        .result()) as RecoverHostResult;
+      expect(await control.struck('kill')).toBe(1);
+      expect(worker.deaths).toBeGreaterThanOrEqual(1);
+      expect(result.outcome).toBe('recovered');
+      const journal = await control.journal();
+      const inventory = await readInventoryRows(store.inventory, journal);
+      expect(asText(judge({ world: await control.snapshot(), journal, inventory }))).toEqual([]);
+    } finally {
+      await worker.end();
+      await connection.close();
+      await store.close();
+      await world.end();
+    }
+  },
+);
