@@ -304,7 +304,7 @@ const lateAnswer = (closed: IncidentRecord): StartAnswer => ({
   workflowId: closed.workflowId,
   runId: undefined,
   type: 'recoverHost',
-  sentence: `it was ${closed.outcome ?? 'handled'} at ${closed.closedAt ?? ''}, and the host is still off since`,
+  sentence: `it was ${closed.outcome ?? 'handled'} at ${closed.closedAt ?? ''}, and the host was not readmitted since`,
 });
 
 const isInventory = (error: unknown): boolean => error instanceof Error && error.name === 'DriverFault';

@@ -23,7 +23,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     await real.cutPower('hv-a');
     const run = await real.recover('hv-a');
     await real.endsAs(run, 'recovered');
-    await real.judge({ restarted: real.vmsOf('hv-a') });
+    expect(await real.brokenPromises({ restarted: real.vmsOf('hv-a') })).toEqual([]);
   });
 
   it('frozen: none of its VMs starts elsewhere before its power was read as off', async () => {
@@ -36,7 +36,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     expect(await real.lab.host('hv-b').state()).toBe('off');
     const seen = boots.seen();
     for (const name of lost) expect(seen.get(name)).toBeGreaterThan(Date.parse(proof.at));
-    await real.judge({ restarted: lost });
+    expect(await real.brokenPromises({ restarted: lost })).toEqual([]);
   });
 
   it('with a dead libvirtd and living guests: nothing is fenced or started, and it is dismissed when the daemon is back', async () => {
@@ -50,7 +50,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     await host.startLibvirtd();
     await real.endsAs(run, 'dismissed');
     expect((await sentences(run)).filter((s) => /"off" is sent|start on/.test(s))).toEqual([]);
-    await real.judge({ restarted: [] });
+    expect(await real.brokenPromises({ restarted: [] })).toEqual([]);
   });
 
   it('whose BMCs are silent: nothing starts until an operator attests that it is off', async () => {
@@ -66,7 +66,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     await real.order(run, { update: 'attestFenced' }, 'I pulled both plugs');
     await real.endsAs(run, 'recovered');
     await real.told(run.incidentId, /tester attests that hv-a is off: I pulled both plugs/, 1_000);
-    await real.judge({ restarted: lost });
+    expect(await real.brokenPromises({ restarted: lost })).toEqual([]);
   });
 
   it('whose BMCs say "ok" and cut nothing: nothing starts until one of them does as told', async () => {
@@ -81,7 +81,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     await bmc('hv-b', 'redfish');
     await real.endsAs(run, 'recovered');
     expect(await real.lab.host('hv-b').state()).toBe('off');
-    await real.judge({ restarted: lost });
+    expect(await real.brokenPromises({ restarted: lost })).toEqual([]);
   });
 
   it('whose first BMC is gone is switched off by the second', async () => {
@@ -93,7 +93,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
       expect.arrayContaining(['"off" is sent to hv-c-redfish', 'hv-c is off: hv-c-redfish reads off']),
     );
     expect(await sentences(run)).not.toContain('"off" is sent to hv-c-ipmi');
-    await real.judge({ restarted: real.vmsOf('hv-c') });
+    expect(await real.brokenPromises({ restarted: real.vmsOf('hv-c') })).toEqual([]);
   });
 
   it('whose BMCs refuse the login is left alone after two refusals each, until the password is right', async () => {
@@ -108,7 +108,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     for (const kind of ['ipmi', 'redfish'] as const) await bmc('hv-a', kind);
     await real.order(run, { update: 'resume' }, 'the password is right now');
     await real.endsAs(run, 'recovered');
-    await real.judge({ restarted: real.vmsOf('hv-a') });
+    expect(await real.brokenPromises({ restarted: real.vmsOf('hv-a') })).toEqual([]);
   });
 
   it('together with a second one of three: nothing is fenced until somebody approves', async () => {
@@ -121,7 +121,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
     }
     for (const run of runs) await real.order(run, { update: 'approveFencing' }, 'the rack lost its power');
     for (const run of runs) await real.endsAs(run, 'recovered');
-    await real.judge({ restarted: lost });
+    expect(await real.brokenPromises({ restarted: lost })).toEqual([]);
   });
 
   it('that runs on while its BMCs swear that it is off: the locks on its disks give the lie, and nothing starts', async () => {
@@ -140,6 +140,6 @@ describeOnRealHosts('a failed host of a real cluster', () => {
       await real.lab.vm(name).beats(2);
       await real.giveUp(run, name);
     }
-    await real.judge({ restarted: [], returned: ['hv-b'] });
+    expect(await real.brokenPromises({ restarted: [], returned: ['hv-b'] })).toEqual([]);
   });
 });

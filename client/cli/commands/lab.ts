@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Lab } from '../../../lab/lab';
+import type { Lab, LabStatus } from '../../../lab/lab';
 import { Refusal } from '../../errors';
 import { startInBackground } from '../background';
 import { addCommand, addGroup, type Context, type Program, text } from '../command';
@@ -100,9 +100,25 @@ async function up(context: Context): Promise<ExitCode> {
   }
   context.out.result(
     { ...status, system },
-    `${await statusText(context, lab)}\n\n${runsText(context, system, systemDirOf(folder))}`,
+    [
+      `${await statusText(context, lab)}\n`,
+      runsText(context, system, systemDirOf(folder)),
+      `\nCut a host's power and have its VMs brought back:\n${tryText(status)}`,
+    ].join('\n'),
   );
   return exitCodes.done;
+}
+
+/** As an operator would: VMedic has no part in the first line. */
+function tryText({ hosts }: LabStatus): string {
+  const host = hosts.find((h) => h.power === 'on' && h.vms !== null && h.vms.length > 0) ?? hosts[0];
+  if (host === undefined) return '';
+  const { address, port, username, passwordFile } = host.bmc;
+  return [
+    `  ipmitool -I lanplus -C 3 -H ${address} -p ${port} -U ${username} -f ${passwordFile} chassis power off`,
+    `  vmedic host recover ${host.id} --reason "it lost its power" --wait`,
+    '  vmedic lab status',
+  ].join('\n');
 }
 
 async function labIn(folder: string, context: Context): Promise<Lab> {

@@ -41,6 +41,8 @@ async function status(context: Context): Promise<ExitCode> {
   const { out } = context;
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
   const up = watched.filter((v) => v.observed.state === 'running').length;
+  const hostsUsed = new Set(watched.filter((v) => v.observed.state === 'running').map((v) => v.hostId)).size;
+  const hostsDeclared = fleet.clusters.flatMap((c) => c.hosts).length;
   const modes = fleet.clusters.map((c) => `${c.id}: ${c.mode}`).join(', ');
   const head = facts(out, [
     ['config', session.configPath],
@@ -49,10 +51,7 @@ async function status(context: Context): Promise<ExitCode> {
       `${modes}${fleet.clusters.some((c) => c.mode !== 'automatic') ? ' (only "automatic" acts by itself)' : ''}`,
     ],
     ['temporal', temporal.settings.uiUrl ?? temporal.settings.address],
-    [
-      'vms',
-      `${up} of ${watched.length} protected VMs run, on ${fleet.clusters.flatMap((c) => c.hosts).length} hosts`,
-    ],
+    ['vms', `${up} of ${watched.length} protected VMs run, on ${hostsUsed} of ${hostsDeclared} hosts`],
   ]);
   const body =
     troubles.length === 0
