@@ -12,9 +12,7 @@ import {
 const loadTypeScript = ['-r', join(__dirname, 'typescript-child.cjs')];
 
 /** A world in a process of its own and a connection to it; `end` leaves nothing behind. */
-export async function simulatedElsewhere(
-  world: WorldSpec,
-): Promise<{
+export async function simulatedElsewhere(world: WorldSpec): Promise<{
   connection: SimulatedConnection;
   process: SimulatedProcess;
   socket: string;
