@@ -114,17 +114,14 @@ async function othersEnd(system: RecoverySystem, attest: boolean): Promise<void>
 }
 
 it('takes back what was prepared when a restart is cancelled before its start is sent', async () => {
-  const system = await begin();
+  const system = await begin({ policy: { storageDeadlineMs: 60_000 } });
   system.controls.cutPower(system.host('a'));
   await (await system.fenceHost('a')).result();
-  system.controls.addRule({
-    ...{ id: 'slow', port: 'hypervisor', call: 'define', times: 1 },
-    then: { kind: 'delay', ms: 1_000 },
-  });
+  system.controls.setDisk(system.spec.vms[0]?.disks[0]?.path ?? '', 'missing');
   const vm = system.vm('vm-001');
   const run = await system.restartVm('vm-001');
-  await eventually('a call define', () =>
-    system.controls.journal().some((e) => e.kind === 'call' && e.call === 'define'),
+  await eventually('room reserved', async () =>
+    (await system.inventory.reservations()).some((r) => r.vmId === vm),
   );
   await run.cancel();
   expect(await endedCancelled(run)).toBe(true);
@@ -140,19 +137,20 @@ it('takes back what was prepared when a restart is cancelled before its start is
 it('takes nothing for an answer that came of its worker being stopped', async () => {
   const system = await begin();
   system.controls.cutPower(system.host('a'));
-  await (await system.fenceHost('a')).result();
+  const asked = (): boolean =>
+    system.controls.journal().some((e) => e.kind === 'call' && e.port === 'fencing' && e.call === 'status');
   system.controls.addRule({
-    ...{ id: 'slow', port: 'hypervisor', call: 'define', times: 1 },
+    ...{ id: 'slow', port: 'fencing', call: 'status', times: 1 },
     then: { kind: 'delay', ms: 60_000 },
   });
-  const run = await system.restartVm('vm-001');
-  await eventually('a call define', () =>
-    system.controls.journal().some((e) => e.kind === 'call' && e.call === 'define'),
-  );
+  const run = await system.fenceHost('a');
+  await eventually('a call status', asked);
   await system.stopWorker();
   await system.startWorker();
-  await expect(run.result()).resolves.toMatchObject({ phase: 'running' });
-  await judge(system, { down: system.vmsOf('a').filter((v) => v !== system.vm('vm-001')) });
+  await expect(run.result()).resolves.toMatchObject({ kind: 'fenced' });
+  const timeline = await system.inventory.timeline(incidentOfHost(system, 'a'));
+  expect(timeline.filter((e) => e.sentence.includes('not proven off'))).toEqual([]);
+  await judge(system, { down: system.vmsOf('a') });
 });
 
 it('goes on to a known state when a restart is cancelled after its start was sent', async () => {

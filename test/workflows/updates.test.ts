@@ -275,14 +275,8 @@ describe('a VM that is stuck', () => {
 });
 
 it('refuses a decision about a VM that waits for none', async () => {
-  const system = await begin();
-  system.controls.addRule({
-    id: 'slow',
-    port: 'volumes',
-    call: 'makeReady',
-    times: 1,
-    then: { kind: 'delay', ms: 800 },
-  });
+  const system = await begin({ policy: { storageDeadlineMs: 60_000 } });
+  system.controls.setDisk(system.spec.vms[0]?.disks[0]?.path ?? '', 'missing');
   system.controls.cutPower(system.host('a'));
   await (await system.fenceHost('a')).result();
   const run = await system.restartVm('vm-001');
