@@ -8,6 +8,7 @@ import {
   type WorkflowExecutionDescription,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
+import { DriverFault } from '../domain/faults';
 import type { Fleet } from '../domain/fleet';
 import { incidentId, type IncidentTarget, workflowIds } from '../domain/ids';
 import type { IncidentRecord, Trigger } from '../domain/records';
@@ -26,8 +27,11 @@ import { knownHost, knownVm } from './known';
 import { busyAnswer, busyWith, lastRun, memoOf, refOf } from './runs';
 import { staticDetails } from './static-details';
 
-/** What the front door reads of the inventory; it writes nothing. */
-export type InventoryReader = Pick<InventoryPort, 'host' | 'vms' | 'incident' | 'incidents' | 'timeline'>;
+/** What the front door reads of the inventory; of writes it knows one: a trigger that no worker took in time. */
+export type InventoryReader = Pick<
+  InventoryPort,
+  'host' | 'vms' | 'incident' | 'incidents' | 'timeline' | 'attachTrigger'
+>;
 
 export interface FrontDoor {
   readonly client: Client;
@@ -202,9 +206,10 @@ export class RecoveryClient {
   ): Promise<StartAnswer | 'run-gone'> {
     const handle = this.door.client.workflow.getHandle(run.workflowId);
     const same = { answer: 'same', open: true, ...refOf(run, id) } as const;
+    const trigger = triggerOf(wanted.request);
     try {
       await this.door.client.withDeadline(Date.now() + addTriggerMs, () =>
-        handle.executeUpdate('addTrigger', { args: [triggerOf(wanted.request)] }),
+        handle.executeUpdate('addTrigger', { args: [trigger] }),
       );
       return { ...same, sentence: 'it is under way already; this request was added to it' };
     } catch (error) {
@@ -212,11 +217,19 @@ export class RecoveryClient {
       // The incident is the same one whether or not it noted the request: a type without triggers, or no worker to take it.
       if (updateRefusal(error) !== undefined) return { ...same, sentence: 'it is under way already' };
       if (isUnanswered(error) || isUpdateTimeout(error))
-        return {
-          ...same,
-          sentence: 'it is open already, but no worker answered in time to note this request',
-        };
+        return { ...same, sentence: await this.noteHere(id, trigger) };
       throw error;
+    }
+  }
+
+  /** No worker took the trigger in time (none runs, or a storm of them): it is written down here, once however often it arrives. */
+  private async noteHere(id: IncidentRecord['incidentId'], trigger: Trigger): Promise<string> {
+    try {
+      await this.door.inventory.attachTrigger(id, trigger);
+      return 'it is under way already; this request was added to it';
+    } catch (error) {
+      if (!(error instanceof DriverFault) || error.fault.code !== 'UNKNOWN_INCIDENT') throw error;
+      return 'it is open already, but no worker has taken it yet, so this request is not noted';
     }
   }
 

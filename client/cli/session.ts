@@ -16,6 +16,7 @@ export type Inventory = Pick<
   | 'incident'
   | 'incidents'
   | 'timeline'
+  | 'attachTrigger'
   | 'alerts'
   | 'evidenceFor'
   | 'definition'

@@ -90,6 +90,7 @@ export const inventory = (more: Partial<Inventory> = {}): Inventory => ({
   evidenceFor: () => Promise.resolve(undefined),
   definition: () => Promise.resolve(undefined),
   sightings: () => Promise.resolve([]),
+  attachTrigger: () => Promise.resolve(),
   ...more,
 });
 
