@@ -6,6 +6,8 @@
  * INVARIANTS:
  * - Only the list of the host that the record names (or adopts) changes a VM's record and definition: a stale definition on another
  *   host must never become the stored one.
+ * - A VM that room is kept for on the host stays sighted there: its start may have been sent, and no list read before that is carried out
+ *   shows a transient VM.
  * - A list read before something newer was stored takes nothing of that back: neither a sighting nor an observed state.
  */
 import { createHash } from 'node:crypto';
@@ -16,7 +18,7 @@ import { millisOf, type Timestamp } from '../../domain/observations';
 import { canonicalJson } from '../../domain/timeline';
 import type { Connections, Db } from './connection';
 import { lockHost } from './host-rows';
-import { definitions, sightings, vms } from './schema';
+import { definitions, reservations, sightings, vms } from './schema';
 import { storableText } from './storable';
 import type { VmRow } from './vm-rows';
 
@@ -34,7 +36,12 @@ interface Known {
 
 interface Stored {
   readonly vms: ReadonlyMap<VmId, Known>;
-  readonly sighted: readonly { readonly vmId: VmId; readonly seenAt: Timestamp }[];
+  readonly sighted: readonly {
+    readonly vmId: VmId;
+    readonly seenAt: Timestamp;
+    /** The VM that room is kept for here, if it is this one: a start of it may be on its way. */
+    readonly keptFor: VmId | null;
+  }[];
 }
 
 interface NewDefinition {
@@ -170,8 +177,12 @@ async function read(db: Db, seen: Seen, lock: boolean): Promise<Stored> {
     for (const { row, digest } of rows) known.set(row.vmId, { row, digest });
   }
   const sighted = await db
-    .select({ vmId: sightings.vmId, seenAt: sightings.seenAt })
+    .select({ vmId: sightings.vmId, seenAt: sightings.seenAt, keptFor: reservations.vmId })
     .from(sightings)
+    .leftJoin(
+      reservations,
+      and(eq(reservations.vmId, sightings.vmId), eq(reservations.hostId, sightings.hostId)),
+    )
     .where(eq(sightings.hostId, seen.hostId));
   return { vms: known, sighted };
 }
@@ -199,7 +210,7 @@ function difference(seen: Seen, stored: Stored): Difference {
     definitions: made,
     sighted: [...seen.vms.keys()].filter((id) => !sightedNow.has(id)),
     gone: stored.sighted
-      .filter((s) => !seen.vms.has(s.vmId) && millisOf(s.seenAt) < millisOf(seen.at))
+      .filter((s) => !seen.vms.has(s.vmId) && s.keptFor === null && millisOf(s.seenAt) < millisOf(seen.at))
       .map((s) => s.vmId),
   };
 }

@@ -6,8 +6,10 @@ import {
   faultCode,
   hvA,
   hvB,
+  incident,
   type InventoryCase,
   manyVms,
+  reservation,
   seen,
   smallFleet,
   web,
@@ -68,6 +70,19 @@ export const discoveryCases: readonly InventoryCase[] = [
       );
       expect(await rows()).not.toEqual(before.rows);
       expect((await inventory.vms()).filter((v) => v.version === 2).map((v) => v.vmId)).toEqual([ids[7]]);
+    },
+  },
+  {
+    name: 'a VM that room is kept for on a host stays sighted there, whatever its list says, until the room is given back',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      await inventory.reserve(reservation(web), { memoryMiB: 4096, vcpus: 4 });
+      await inventory.recordSighting(web, hvB, at(1));
+      await inventory.recordDiscovery(hvB, at(2), []);
+      expect((await inventory.sightings([web])).map((s) => s.hostId)).toEqual([hvA, hvB]);
+      await inventory.releaseReservation(web, incident);
+      await inventory.recordDiscovery(hvB, at(3), []);
+      expect((await inventory.sightings([web])).map((s) => s.hostId)).toEqual([hvA]);
     },
   },
   {
