@@ -23,7 +23,7 @@ import { type HypervisorSign, probeDaemon } from './probe';
 import { ScratchFiles } from './scratch-files';
 import { sshTransport } from './ssh-transport';
 import { quoted, Virsh, type VirshAnswer } from './virsh';
-import { errorSentence, lockHeldIn } from './virsh-text';
+import { anotherJobHoldsIt, errorSentence, lockHeldIn } from './virsh-text';
 
 export interface LibvirtOptions {
   readonly hosts: readonly { readonly id: HostId; readonly uri: string }[];
@@ -270,16 +270,13 @@ class Libvirt implements LibvirtHypervisor {
       const holder = await this.whoRuns(vm, host, signal);
       return refused(fault('LOCK_HELD', { vm: name, host, path: lock.path ?? 'not named', holder }));
     }
-    if (answer.errors === '')
-      return {
-        kind: 'unknown',
-        fault: fault('CALL_OUTCOME_UNKNOWN', {
-          call: 'start',
-          host,
-          vm: name,
-          detail: `accepted, then read as "${state}"`,
-        }),
-      };
+    const unknown = (detail: string): ActOutcome => ({
+      kind: 'unknown',
+      fault: fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host, vm: name, detail }),
+    });
+    if (answer.errors === '') return unknown(`accepted, then read as "${state}"`);
+    // Another job holds this very VM: most likely an earlier start of ours, which may still come to its end.
+    if (anotherJobHoldsIt.test(answer.errors)) return unknown(errorSentence(answer.errors));
     return refused(fault('START_REFUSED', { host, vm: name, detail: errorSentence(answer.errors) }));
   }
 

@@ -47,6 +47,9 @@ export function errorSentence(errors: string): string {
   return (lines.length > 0 ? lines.join('; ') : errors.trim()).slice(0, 600) || 'no reason was given';
 }
 
+/** libvirt does one thing at a time with a VM; what waited too long for its turn is refused in these words. */
+export const anotherJobHoldsIt = /cannot acquire state change lock/i;
+
 /** virsh says so as well after a lost connection: never a proof of absence. */
 export const noSuchDomain = /failed to get domain/i;
 /** Refused because it is as wanted already, or became so by somebody else's hand. */

@@ -1,10 +1,11 @@
 /** What is made of virsh's answers, with a virsh that answers as it is told: the cases that a healthy daemon cannot be brought to. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLibvirtHypervisor, type LibvirtHypervisor } from '../../drivers/libvirt';
 import type { ChildGateway } from '../../drivers/child-processes';
-import { hostId } from '../../domain/ids';
+import type { StartPermit } from '../../domain/evidence';
+import { hostId, vmId } from '../../domain/ids';
 import { testGateway } from '../support/driver-lab';
 import { faultCode, notAborted } from './contract';
 
@@ -42,6 +43,14 @@ function virshSaying(
 }
 const quote = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
 
+const now = new Date();
+const startOrder = [
+  { vmId: id, target: host, issuedAt: now.toISOString() } as unknown as StartPermit,
+  { vmId: vmId(id), version: 1, text: '<domain/>', readFrom: host, readAt: now.toISOString() },
+  true,
+  notAborted(),
+] as const;
+
 it('takes a complete answer for a list, an empty one too', async () => {
   const port = virshSaying([stats, `${id} one\n`, `${id}\n`, '', '']);
   expect((await port.list(host, notAborted())).vms).toEqual([
@@ -67,6 +76,27 @@ it('never takes a broken connection for an empty host', async () => {
   const errors = 'error: Disconnected from qemu:///system due to end of file\n';
   const port = virshSaying(['', '', '', '', ''], { errors });
   expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+});
+
+it('does not take a start for refused while another job, perhaps an earlier start, holds the VM', async () => {
+  // The list before the start must be clean, so that the words come with the start alone.
+  const outcome = async (words: string) => {
+    const program = join(folder, 'virsh');
+    virshSaying(['', 'shut off (unknown)'], { errors: words });
+    const answering = readFileSync(program, 'utf8');
+    const port = virshSaying(['', '', '', '', '']);
+    const listing = readFileSync(program, 'utf8').replace('#!/bin/sh\n', '');
+    const both = `#!/bin/sh\ncase "$*" in *domstats*)\n${listing}exit;; esac\n${answering}`;
+    writeFileSync(program, both, { mode: 0o755 });
+    return (await port.start(...startOrder)).kind;
+  };
+  expect(
+    await outcome(
+      'error: Failed to start domain one\nerror: Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainCreate)\n',
+    ),
+  ).toBe('unknown');
+  // The control: a refusal of its own is one.
+  expect(await outcome('error: Failed to start domain one\nerror: no space left\n')).toBe('refused');
 });
 
 it('does not call a host silent, refused or hung because virsh is missing here', async () => {
