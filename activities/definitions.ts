@@ -44,6 +44,8 @@ export async function takeDefinitionAway(env: Environment, vm: VmRecord, host: H
       throw new DriverFault('EVIDENCE_CONTRADICTED', { host, detail: `${vm.name} is ${seen.state} there` });
     const outcome = await env.hypervisor.undefine(host, vm.vmId, signal());
     const after = (await env.lists.read(host)).vms.some((v) => v.vmId === vm.vmId);
+    // A refusal (snapshots, for instance) stays one until a person cures it: tried again for ever, nobody would hear of it.
+    if (after && outcome.kind === 'refused') throw new DriverFault(outcome.fault.code, outcome.fault.facts);
     if (after)
       throw new DriverFault('HYPERVISOR_UNREACHABLE', {
         host,

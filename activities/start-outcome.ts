@@ -27,10 +27,13 @@ export const contradicted = (vm: VmRecord, detail: string): Started => ({
 export async function readBackStart(
   env: Environment,
   vm: VmRecord,
-  { target, evidence }: StartBasis & { target: HostId },
+  { target, evidence, askedBefore }: StartBasis & { target: HostId; askedBefore: boolean },
   problem: { kind: 'refused' | 'unreachable' | 'unknown'; fault: Fault } | undefined,
 ): Promise<Started> {
   const deadline = Date.now() + clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
+  // An order that was not sent says nothing of an earlier one, which may still be waiting there.
+  const maybeWaiting = askedBefore || Context.current().info.attempt > 1;
+  const notSent = problem?.kind === 'unreachable' || problem?.fault.code === 'PERMIT_REFUSED';
   let last: Fault =
     problem?.fault ?? fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host: target, vm: vm.name });
   for (;;) {
@@ -39,9 +42,11 @@ export async function readBackStart(
       const seen = list.vms.find((v) => v.vmId === vm.vmId);
       if (seen?.state === 'running') return { kind: 'running' };
       const atRest = seen === undefined || isAtRest(seen.state);
-      if (atRest && problem?.kind === 'refused') return notStarted(vm, evidence, problem.fault);
-      if (atRest && problem?.kind === 'unreachable') return { kind: 'not-started', fault: problem.fault };
-      if (atRest && problem === undefined)
+      if (atRest && notSent && maybeWaiting) last = problem.fault;
+      else if (atRest && problem?.kind === 'refused') return notStarted(vm, evidence, problem.fault);
+      else if (atRest && problem?.kind === 'unreachable')
+        return { kind: 'not-started', fault: problem.fault };
+      else if (atRest && problem === undefined)
         last = fault('START_REFUSED', {
           host: target,
           vm: vm.name,

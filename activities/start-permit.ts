@@ -69,7 +69,8 @@ const runs = (vms: readonly ObservedVm[], id: VmId): boolean =>
   vms.some((v) => v.vmId === id && v.state === 'running');
 
 async function account(env: Environment, host: HostId, target: HostId, basis: StartBasis): Promise<Account> {
-  const given = basis.evidence.find((e) => e.hostId === host);
+  // The newest: a host that came back and failed again has an older proof that has lapsed.
+  const given = basis.evidence.filter((e) => e.hostId === host).at(-1);
   const proof = given ?? (host === target ? undefined : await env.inventory.evidenceFor(host));
   if (proof !== undefined)
     return { hostId: host, by: 'fence-evidence', evidence: await freshEvidence(env, proof) };

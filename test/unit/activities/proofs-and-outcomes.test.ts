@@ -1,0 +1,126 @@
+/** Proofs, refusals and unanswered starts as the activities read them: cases that a whole simulated recovery meets only by luck. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { takeDefinitionAway } from '../../../activities/definitions';
+import type { Environment } from '../../../activities/environment';
+import { freshEvidence } from '../../../activities/fence';
+import { readBackStart } from '../../../activities/start-outcome';
+import { permitFor } from '../../../activities/start-permit';
+import { evidenceFromReadings, type FenceEvidence, isRefused } from '../../../domain/evidence';
+import { DriverFault, fault } from '../../../domain/faults';
+import { defaultPolicy, limits } from '../../../domain/limits';
+import {
+  clusterId,
+  evidenceId,
+  fenceDeviceId,
+  hostId,
+  incidentId,
+  vmId as vmIdOf,
+} from '../../../domain/ids';
+import type { VmRecord } from '../../../domain/records';
+
+const a = hostId('hv-a');
+const b = hostId('hv-b');
+const cluster = clusterId('c1');
+const vmId = vmIdOf('11111111-0000-4000-8000-000000000001');
+const device = { id: fenceDeviceId('bmc-a'), agent: 'fence_ipmilan' };
+const level = { name: 'bmc', devices: [device] };
+const capacity = { memoryMiB: 4096, vcpus: 4 };
+const host = (id: typeof a) => ({ id, capacity, pools: [], networks: [], fenceLevels: [level] });
+const policy = { ...defaultPolicy, readBackDeadlineMs: 50 };
+const fleet = { clusters: [{ id: cluster, hosts: [host(a), host(b)], pools: [], vms: {}, policy }] };
+const vm = { vmId, name: 'vm-001', hostId: a, clusterId: cluster, version: 1 } as unknown as VmRecord;
+
+function off(epoch: number, ageMs = 0): FenceEvidence {
+  const observedAt = new Date(Date.now() - ageMs).toISOString();
+  const incident = incidentId({ kind: 'host', hostId: a }, epoch);
+  const reading = { hostId: a, deviceId: device.id, agent: device.agent, power: 'off' as const, observedAt };
+  const facts = { id: evidenceId(incident, 1), hostId: a, incidentId: incident };
+  const made = evidenceFromReadings(facts, level, [reading]);
+  if (isRefused(made)) throw new Error(made.refused.join('; '));
+  return made;
+}
+
+const listOf = (id: typeof a, vms: readonly object[] = []) =>
+  Promise.resolve({ hostId: id, observedAt: new Date().toISOString(), vms });
+const env = (parts: object): Environment => ({ fleet, ...parts }) as unknown as Environment;
+const act = <T>(work: () => Promise<T>, attempt = 1): Promise<T> =>
+  new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') }).run(work);
+
+it('rests on the newest proof of a host that came back and failed again', async () => {
+  const [first, second] = [off(1), off(2)];
+  const inventory = {
+    sightings: () => Promise.resolve([]),
+    evidence: (id: string) =>
+      Promise.resolve(
+        id === first.id ? { evidence: first, lapsedAt: first.observedAt } : { evidence: second },
+      ),
+  };
+  const facing = env({ inventory, lists: { read: (id: typeof a) => listOf(id) } });
+  const began = new Date(Date.now() - 1_000).toISOString();
+  const permit = (evidence: readonly FenceEvidence[]) =>
+    act(() =>
+      permitFor(facing, vm, b, { vmId, incidentId: first.incidentId, incidentBeganAt: began, evidence }),
+    );
+  expect(await permit([first, second])).toHaveProperty('permit');
+  // The control: a proof that has lapsed is none.
+  expect(await permit([first])).toMatchObject({ refused: { code: 'EVIDENCE_CONTRADICTED' } });
+});
+
+it('sends a refused password no more often than allowed when aged evidence is read again', async () => {
+  const aged = off(1, limits.evidenceAgeMsMax + 1_000);
+  let refusals = 0;
+  let asked = 0;
+  const inventory = {
+    evidence: () => Promise.resolve({ evidence: aged, lapsedAt: undefined }),
+    evidenceFor: () => Promise.resolve(aged),
+    deviceHealth: () => Promise.resolve({ loginRefusals: refusals }),
+    noteDeviceAnswer: () => Promise.resolve(void (refusals += 1)),
+  };
+  const fencing = {
+    status: () => {
+      asked += 1;
+      return Promise.reject(new DriverFault('FENCE_LOGIN_REFUSED', { device: device.id }));
+    },
+  };
+  for (let vms = 0; vms < 5; vms += 1)
+    await expect(act(() => freshEvidence(env({ inventory, fencing }), aged))).rejects.toMatchObject({
+      fault: { code: 'FENCE_LOGIN_REFUSED' },
+    });
+  expect(asked).toBe(limits.fenceLoginRefusalsMax);
+});
+
+it('names a refusal to undefine as what it is, so that it reaches a person', async () => {
+  const refusal = fault('UNDEFINE_REFUSED', { host: b, vm: 'vm-001', detail: 'it has 1 snapshot' });
+  const atRest = { vmId, name: 'vm-001', state: 'shut-off', reason: 'shutdown' };
+  const answering = (outcome: object) =>
+    env({
+      lists: { read: (id: typeof a) => listOf(id, [atRest]) },
+      hypervisor: { undefine: () => Promise.resolve(outcome) },
+    });
+  const takeAway = (outcome: object) => act(() => takeDefinitionAway(answering(outcome), vm, b));
+  await expect(takeAway({ kind: 'refused', fault: refusal })).rejects.toMatchObject({ fault: refusal });
+  // The control: without an answer it is tried again.
+  const silent = { kind: 'unreachable', fault: fault('HYPERVISOR_UNREACHABLE', { host: b }) };
+  await expect(takeAway(silent)).rejects.toMatchObject({ fault: { class: 'transient' } });
+});
+
+describe('a start that could not be sent', () => {
+  const facing = env({ lists: { read: (id: typeof a) => listOf(id) } });
+  const basis = { vmId, incidentId: off(1).incidentId, incidentBeganAt: '', evidence: [], target: b };
+  const unreachable = { kind: 'unreachable', fault: fault('HYPERVISOR_BUSY', { host: b }) } as const;
+  const aged = { kind: 'refused', fault: fault('PERMIT_REFUSED', { host: b }) } as const;
+  const answer = (problem: typeof unreachable | typeof aged, askedBefore: boolean, attempt = 1) =>
+    act(() => readBackStart(facing, vm, { ...basis, askedBefore }, problem), attempt);
+
+  it('did not happen when none was sent before', async () => {
+    expect(await answer(unreachable, false)).toMatchObject({ kind: 'not-started' });
+    expect(await answer(aged, false)).toMatchObject({ kind: 'not-started' });
+  });
+
+  it('says nothing of an earlier one that nobody answered', async () => {
+    expect(await answer(unreachable, true)).toMatchObject({ kind: 'unknown' });
+    expect(await answer(aged, true)).toMatchObject({ kind: 'unknown' });
+    expect(await answer(unreachable, false, 2)).toMatchObject({ kind: 'unknown' });
+  });
+});
