@@ -39,7 +39,10 @@ async function unlessEnded(): Promise<void> {
 export function atBoundary<T extends Record<string, Activity>>(activities: T): T {
   const wrap = (act: Activity): Activity => {
     return async (input) => {
-      const beat = setInterval(() => heartbeat(), heartbeatEveryMs);
+      // Within a workflow task it is the task that is heartbeaten.
+      const beat = Context.current().info.isLocal
+        ? undefined
+        : setInterval(() => heartbeat(), heartbeatEveryMs);
       try {
         const answer = await act(input);
         await unlessEnded();

@@ -5,6 +5,10 @@
  * - `startVm`: the pivot. The permit is issued anew right before the act, then the target is read until it is known whether the VM runs.
  * - `settleVm`: record, guest health, old definitions. Forward only.
  *
+ * The first and the last are mostly a few rows and a look. They are tried once within the workflow task (`oneLook`), which costs an engine
+ * an eighth of an activity; what is not done by that is done as an activity of its own, with all the patience it needs. A worker that dies in
+ * between leaves nothing that the next one does not find: each reads before it writes.
+ *
  * INVARIANTS:
  * - A definition's sighting is stored before it is made, so that no host that may hold the VM is ever forgotten.
  * - `startVm` answers `not-started` only from the target's own complete list read after the act.
@@ -50,11 +54,11 @@ export type Prepared =
 
 export const restartVmActivities = (env: Environment) => ({
   async prepareStart(
-    input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[] },
+    input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[]; oneLook?: true },
   ): Promise<Prepared> {
     const vm = await recordedVm(env, input.vmId);
-    const cluster = clusterById(env, vm.clusterId);
-    const deadline = Date.now() + cluster.policy.storageDeadlineMs;
+    const { policy } = clusterById(env, vm.clusterId);
+    const deadline = Date.now() + (input.oneLook === true ? 0 : policy.storageDeadlineMs);
     const unknownPool = vm.shape.disks.find((d) => d.poolId === undefined);
     if (unknownPool !== undefined)
       return blocked(undefined, fault('POOL_UNSUPPORTED', { pool: `of ${unknownPool.path}`, vm: vm.name }));
@@ -108,11 +112,13 @@ export const restartVmActivities = (env: Environment) => ({
   },
 
   async settleVm(
-    input: StartBasis & { target: HostId; mark: HealthMark; health: HealthCheck },
+    input: StartBasis & { target: HostId; mark: HealthMark; health: HealthCheck; oneLook?: true },
   ): Promise<Settled> {
     const vm = await switchRecord(env, input.vmId, input.target);
     await env.inventory.releaseReservation(vm.vmId, input.incidentId);
-    const healthy = await becomesHealthy(env, vm, input.target, input.health, input.mark);
+    const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
+    const healthy = await becomesHealthy(env, vm, input.target, { ...input.health, waitMs }, input.mark);
+    if (!healthy && input.oneLook === true) return { healthy: 'not-yet' };
     await removeStaleDefinitions(env, vm, input.target, input.evidence);
     const sentence = healthy
       ? `${vm.name} runs on ${input.target} and is healthy`

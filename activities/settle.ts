@@ -6,10 +6,10 @@ import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal } from
 import { faultOf } from './fault-boundary';
 import type { HealthMark } from './ports';
 
-export interface Settled {
-  readonly healthy: boolean;
-  readonly sentence: string;
-}
+export type Settled =
+  | { readonly healthy: boolean; readonly sentence: string }
+  /** Of the only look that was asked for: the guest may need longer. */
+  | { readonly healthy: 'not-yet' };
 
 /** The record follows reality at once: from here on it names the target. Repeated after a crash it changes nothing. */
 export async function switchRecord(env: Environment, id: VmId, target: HostId): Promise<VmRecord> {
@@ -29,11 +29,11 @@ export async function becomesHealthy(
   env: Environment,
   vm: VmRecord,
   target: HostId,
-  check: HealthCheck,
+  check: HealthCheck & { readonly waitMs: number },
   mark: HealthMark,
 ): Promise<boolean> {
   if (check.kind === 'running') return true;
-  const deadline = Date.now() + check.timeoutMs;
+  const deadline = Date.now() + check.waitMs;
   for (;;) {
     try {
       if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;

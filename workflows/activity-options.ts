@@ -3,6 +3,7 @@ import {
   ActivityCancellationType,
   type ActivityOptions,
   proxyActivities,
+  proxyLocalActivities,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities';
@@ -37,6 +38,16 @@ export const power = () =>
 
 /** Before the pivot: bounded inside by the cluster's storage deadline, which is minutes at most. */
 export const prepare = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });
+
+/**
+ * One try within the workflow task, for what is a few rows and a look: an activity of its own costs the engine some 8 ms of CPU, this one.
+ * Never cut off in the middle (each driver call has its own deadline), because what is tried next must not meet it still at work.
+ */
+export const inTask = proxyLocalActivities<Activities>({
+  startToCloseTimeout: '10 min',
+  retry: { maximumAttempts: 1 },
+  cancellationType: waitForEnd,
+});
 
 /** The pivot: never cut off from outside, it reads back until its own deadline. */
 export const start = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });

@@ -104,6 +104,8 @@ async function startOwn(
     const child = await startChild<typeof restartVm>('restartVm', {
       workflowId,
       args: [orderFor(fan, vm)],
+      // A killed worker takes what it tried within the task with it: others try again after this, as soon as after a lost heartbeat.
+      workflowTaskTimeout: '5 s',
       parentClosePolicy: ParentClosePolicy.ABANDON,
       cancellationType: ChildWorkflowCancellationType.ABANDON,
       staticSummary: `${vm.name}: start again${vm.target === undefined ? '' : ` on ${vm.target}`}`,

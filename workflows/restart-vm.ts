@@ -4,13 +4,19 @@
  * prepare [withdraw] -> start (pivot) -> settle. A start that is proven not to have happened goes back and tries the next host; one that is
  * not known stays with its host until it is known, that host is fenced, or a person decides.
  */
-import { CancellationScope, condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  condition,
+  isCancellation,
+  TemporalFailure,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { Prepared } from '../activities/restart-vm';
 import { type Fault, fault } from '../domain/faults';
 import type { HostId } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { VmResult } from '../domain/recovery-state';
-import { look, prepare, settle, start, wayBack } from './activity-options';
+import { inTask, look, prepare, settle, start, wayBack } from './activity-options';
 import { shielded, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
 import type { RestartVmInput, RestartVmResult } from './inputs';
@@ -147,7 +153,10 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
   return run.scope.run(async () => {
     await condition(() => !run.held);
     show(run, 'reserving');
-    const prepared = await prepare.prepareStart({ ...basisOf(run), target: run.target, avoid });
+    const order = { ...basisOf(run), target: run.target, avoid };
+    const tried = await firstTry(() => inTask.prepareStart({ ...order, oneLook: true }));
+    const isOver = tried !== undefined && (tried.kind !== 'blocked' || tried.fault.class !== 'transient');
+    const prepared = isOver ? tried : await prepare.prepareStart(order);
     run.target = prepared.target;
     if (prepared.kind === 'no-capacity' || prepared.kind === 'blocked') {
       // A proof that no longer holds is a person's matter: without it nobody knows whether the VM still runs there.
@@ -165,6 +174,19 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
     throwIfCancelled();
     return prepared;
   });
+}
+
+/**
+ * What fails within the task is tried anew as an activity, whose word counts: it has time, heartbeats and retries. (A local activity's failure
+ * comes as it was thrown, and not within an ActivityFailure: seen with SDK 1.24.0.)
+ */
+async function firstTry<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof TemporalFailure) || isCancellation(error)) throw error;
+    return undefined;
+  }
 }
 
 async function startStep(run: Run, prepared: Prepared | undefined): Promise<void> {
@@ -195,7 +217,10 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
   const { target, health } = prepared;
   const mark = prepared.kind === 'prepared' ? prepared.mark : { consoleBytes: 0 };
   show(run, 'verifying');
-  const settled = await settle.settleVm({ ...basisOf(run), target, mark, health });
+  const order = { ...basisOf(run), target, mark, health };
+  const tried = await firstTry(() => inTask.settleVm({ ...order, oneLook: true }));
+  const isOver = tried !== undefined && tried.healthy !== 'not-yet';
+  const settled = isOver ? tried : await settle.settleVm(order);
   const degraded = fault('GUEST_DEGRADED', {
     vm: run.input.name,
     host: target,
@@ -206,8 +231,8 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
     vmId: run.input.vmId,
     name: run.input.name,
     target,
-    phase: settled.healthy ? 'running' : 'guest-degraded',
-    fault: settled.healthy ? undefined : degraded,
+    phase: settled.healthy === true ? 'running' : 'guest-degraded',
+    fault: settled.healthy === true ? undefined : degraded,
     finishedAt: new Date().toISOString(),
   };
 }

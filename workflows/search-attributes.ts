@@ -5,7 +5,7 @@ import {
   type SearchAttributePair,
   TypedSearchAttributes,
 } from '@temporalio/common';
-import { upsertSearchAttributes } from '@temporalio/workflow';
+import { upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { searchAttributeNames } from './inputs';
 
@@ -28,6 +28,10 @@ export function subject(of: {
   if (of.vmId !== undefined) pairs.push({ key: searchAttributes.vmId, value: of.vmId });
   return new TypedSearchAttributes(pairs);
 }
+
+/** Whether this run has said before in which phase it is. */
+export const phaseIsShown = (): boolean =>
+  workflowInfo().typedSearchAttributes.get(searchAttributes.phase) !== undefined;
 
 /** Only when a run starts to wait for a person, and at its end: an upsert costs a workflow task. */
 export function showPhase(phase: string): void {
