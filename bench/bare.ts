@@ -64,7 +64,8 @@ export async function recoverBare(
   }
 }
 
-const never = new AbortController().signal;
+/** One for each call: what listens to it would else add up. */
+const never = (): AbortSignal => new AbortController().signal;
 const incident = (host: HostId) => incidentId({ kind: 'host', hostId: host }, 1);
 
 async function definitionsOf(
@@ -72,7 +73,7 @@ async function definitionsOf(
   { failing }: BenchSite,
 ): Promise<ReadonlyMap<string, StoredDefinition>> {
   const readAt = new Date().toISOString();
-  const read = await hypervisor.definitions(failing, undefined, never);
+  const read = await hypervisor.definitions(failing, undefined, never());
   return new Map(read.map(({ vmId, text }) => [vmId, { vmId, version: 1, text, readFrom: failing, readAt }]));
 }
 
@@ -81,10 +82,10 @@ async function proveOff(fencing: FencingPort, fleet: Fleet, host: HostId): Promi
   const level = findHost(fleet, host)?.fenceLevels[0] as FenceLevel;
   const readings = [];
   for (const device of level.devices) {
-    let reading = await fencing.status(host, device, never);
+    let reading = await fencing.status(host, device, never());
     if (reading.power !== 'off') {
-      await fencing.off(host, device, never);
-      reading = await fencing.status(host, device, never);
+      await fencing.off(host, device, never());
+      reading = await fencing.status(host, device, never());
     }
     readings.push(reading);
   }
@@ -116,10 +117,10 @@ class Starter {
   private async start(target: HostId, { vmId, name }: BenchVm): Promise<void> {
     const definition = this.definitions.get(vmId);
     if (definition === undefined) throw new Error(`no definition of ${name} was read`);
-    const defined = await this.hypervisor.define(target, definition, never);
+    const defined = await this.hypervisor.define(target, definition, never());
     const started =
       defined.kind === 'ok'
-        ? await this.hypervisor.start(await this.permit(target, vmId), definition, true, never)
+        ? await this.hypervisor.start(await this.permit(target, vmId), definition, true, never())
         : defined;
     if (started.kind !== 'ok') throw new Error(`${name} was not started bare: ${started.fault.sentence}`);
   }
@@ -143,7 +144,7 @@ class Starter {
   private listOf(host: HostId): Promise<HostVmList> {
     const known = this.lists.get(host);
     if (known !== undefined && Date.now() - known.atMs < listServesMs) return known.list;
-    const list = this.hypervisor.list(host, never);
+    const list = this.hypervisor.list(host, never());
     this.lists.set(host, { atMs: Date.now(), list });
     return list;
   }

@@ -1,6 +1,5 @@
 /** The command: `make bench`, or `node dist/bench/main.js --help`. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { defaultPolicy } from '../domain/limits';
 import { labAvailability } from '../lab/availability';
 import { type BareRun, recoverBare } from './bare';
@@ -65,9 +64,6 @@ async function main(argv: readonly string[]): Promise<number> {
   const root =
     process.getuid?.() === 0 ? 'real hosts need an ordinary user: make bench sees to it' : undefined;
   const choice = chooseCases(o, { kvm: noLab ?? root, freeMiB: freeMiB() });
-  // Only the worker is of interest, and it is the only child that runs Node for long.
-  if (o.cpuProfile !== undefined)
-    process.env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-dir=${resolve(o.cpuProfile)}`;
   const machine = await lookAtMachine();
   note(machineText(machine));
   const results: CaseResult[] = [];

@@ -16,7 +16,6 @@ Temporal, PostgreSQL and the worker in processes of their own.
   --window N --per-host N   instead of the policy's defaults
   --start-ms 0              milliseconds that a simulated start takes
   --no-bare                 leave the bare calls out
-  --cpu-profile FOLDER      the worker writes V8 CPU profiles there
   --timeout 300             seconds until a case is given up
   --json                    one document on stdout, progress on stderr
 
@@ -38,7 +37,6 @@ export interface BenchOptions {
   readonly perHost: number | undefined;
   readonly startMs: number;
   readonly bare: boolean;
-  readonly cpuProfile: string | undefined;
   readonly timeoutMs: number;
   readonly json: boolean;
 }
@@ -65,7 +63,6 @@ export function parseOptions(argv: readonly string[]): BenchOptions | 'help' {
     perHost: values['per-host'] === undefined ? undefined : whole('per-host', values['per-host'], 1),
     startMs: whole('start-ms', values['start-ms'], 0),
     bare: !values['no-bare'],
-    cpuProfile: values['cpu-profile'],
     timeoutMs: whole('timeout', values.timeout, 1) * 1000,
     json: values.json,
   };
@@ -82,7 +79,6 @@ function parsed(argv: readonly string[]) {
         'per-host': { type: 'string' },
         'start-ms': { type: 'string', default: '0' },
         'no-bare': { type: 'boolean', default: false },
-        'cpu-profile': { type: 'string' },
         timeout: { type: 'string', default: '300' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

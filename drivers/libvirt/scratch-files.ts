@@ -10,7 +10,9 @@ export class ScratchFiles {
   async holding<T>(text: string, use: (path: string) => Promise<T>): Promise<T> {
     this.folder ??= mkdtemp(join(tmpdir(), 'vmedic-virsh-'));
     this.made += 1;
-    const path = join(await this.folder, `${this.made}.xml`);
+    // Taken before the folder is waited for: several calls that wait together would all find the last number.
+    const name = `${this.made}.xml`;
+    const path = join(await this.folder, name);
     await writeFile(path, text, { mode: 0o600, flag: 'wx' });
     try {
       return await use(path);
