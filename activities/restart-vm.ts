@@ -114,7 +114,7 @@ export const restartVmActivities = (env: Environment) => ({
   async settleVm(
     input: StartBasis & { target: HostId; mark: HealthMark; health: HealthCheck; oneLook?: true },
   ): Promise<Settled> {
-    const vm = await switchRecord(env, input.vmId, input.target);
+    const vm = await switchRecord(env, input.vmId, input.target, input.incidentBeganAt);
     await env.inventory.releaseReservation(vm.vmId, input.incidentId);
     const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
     const healthy = await becomesHealthy(env, vm, input.target, { ...input.health, waitMs }, input.mark);

@@ -1,6 +1,7 @@
 /** After a start: the record follows reality, the guest shows that it is well. */
 import type { HealthCheck } from '../domain/fleet';
 import type { HostId, VmId } from '../domain/ids';
+import { millisOf, type Timestamp } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal } from './environment';
 import { faultOf } from './fault-boundary';
@@ -11,11 +12,20 @@ export type Settled =
   /** Of the only look that was asked for: the guest may need longer. */
   | { readonly healthy: 'not-yet' };
 
-/** The record follows reality at once: from here on it names the target. Repeated after a crash it changes nothing. */
-export async function switchRecord(env: Environment, id: VmId, target: HostId): Promise<VmRecord> {
+/**
+ * The record follows reality at once: from here on it names the target. Repeated after a crash it changes nothing. "Running" from before the
+ * incident is no news of this start: left so, a list that was read in the middle of it would be newer, and take its place.
+ */
+export async function switchRecord(
+  env: Environment,
+  id: VmId,
+  target: HostId,
+  incidentBeganAt: Timestamp,
+): Promise<VmRecord> {
   for (;;) {
     const vm = await recordedVm(env, id);
-    if (vm.hostId === target && vm.observed.state === 'running') return vm;
+    const isNews = millisOf(vm.observed.at) >= millisOf(incidentBeganAt);
+    if (vm.hostId === target && vm.observed.state === 'running' && isNews) return vm;
     try {
       const observed = { state: 'running', reason: 'started by vmedic', at: nowIso() } as const;
       return await env.inventory.updateVm(id, vm.version, { hostId: target, desired: 'running', observed });

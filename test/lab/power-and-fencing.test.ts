@@ -130,7 +130,7 @@ describeOnRealHosts('a failed host of a real cluster', () => {
       await bmc('hv-b', kind, { kind: 'lying' }, { kind: 'power-reads', power: 'off' });
     await real.lab.host('hv-b').freeze();
     const run = await real.recover('hv-b');
-    await real.endsAs(run, 'partially-recovered');
+    await real.endsAs(run, 'partially-recovered', Object.fromEntries(lost.map((name) => [name, 'stuck'])));
     for (const name of lost) {
       const { sentence } = await real.told(run.incidentId, new RegExp(`${name} is stuck`), 1_000);
       expect(sentence).toMatch(/hv-b was read as off, and yet .*held open/);

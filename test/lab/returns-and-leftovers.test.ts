@@ -76,9 +76,8 @@ describeOnRealHosts('a recovery on real hosts', () => {
     await real.cutPower('hv-a');
     write(disk, Buffer.alloc(512));
     const run = await real.recover('hv-a');
-    const ending = await real.ending(run);
+    await real.endsAs(run, 'partially-recovered', { dumb: 'guest-degraded' });
     write(disk, bootSector);
-    expect(ending).toMatchObject({ kind: 'finished', result: { outcome: 'partially-recovered' } });
     await real.told(run.incidentId, /dumb runs on hv-\w; its health check \(console\) did not pass/, 1_000);
     expect((await real.inventory.incident(run.incidentId))?.summary).toContain('not: dumb (guest-degraded)');
     const restarted = real.vmsOf('hv-a').filter((name) => name !== 'dumb');

@@ -141,10 +141,17 @@ export class RealRecovery {
     return follow(from, run, { throughWaiting: true, everyMs: 200, signal });
   }
 
-  /** Fails unless the run ends so. */
-  async endsAs(run: Started, outcome: string): Promise<void> {
+  /** @throws with the whole timeline when the run ends otherwise. */
+  async endsAs(run: Started, outcome: string, notUp: Readonly<Record<string, string>> = {}): Promise<void> {
     const ending = await this.ending(run);
-    expect(ending).toMatchObject({ kind: 'finished', result: { outcome } });
+    const result = ending.kind === 'finished' && 'outcome' in ending.result ? ending.result : undefined;
+    const down = result?.vms.filter((vm) => vm.phase !== 'running').map((vm) => [vm.name, vm.phase]) ?? [];
+    const asWanted = JSON.stringify(down) === JSON.stringify(Object.entries(notUp));
+    if (result?.outcome === outcome && asWanted) return;
+    const told = (await this.inventory.timeline(run.incidentId)).map(
+      (e) => `${e.at} ${e.kind}: ${e.sentence}`,
+    );
+    throw new Error(`not ${outcome}, but ${JSON.stringify(ending)}\n${told.join('\n')}`);
   }
 
   incidentWhen(

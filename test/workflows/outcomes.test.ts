@@ -24,6 +24,19 @@ import {
 const begin = systems();
 const offs = (acts: readonly string[]): string[] => acts.filter((a) => a.startsWith('fencing.off'));
 
+it('a restart writes down anew that the VM runs, so that no list from the middle of it is newer', async () => {
+  const system = await begin();
+  const vm = system.vm('vm-001');
+  const before = await system.inventory.vm(vm);
+  system.controls.destroyByHand(system.host('a'), vm);
+  await (await system.restartVm('vm-001', { target: system.host('a') })).result();
+  const after = await system.inventory.vm(vm);
+  expect(before?.observed.state).toBe('running');
+  expect(after?.observed).toMatchObject({ state: 'running', reason: 'started by vmedic' });
+  expect(Date.parse(after?.observed.at ?? '')).toBeGreaterThan(Date.parse(before?.observed.at ?? ''));
+  await judge(system);
+});
+
 describe('a host that is back before anything was sent', () => {
   it('with the same boot id, ends the incident with nothing done', async () => {
     const system = await begin();
