@@ -43,18 +43,23 @@ const contradictionLookMs = 300;
 
 export const fenceActivities = (env: Environment) => ({
   async excludeFromPlacement(input: { hostId: HostId; incidentId: IncidentId }): Promise<void> {
+    const was = (await env.inventory.host(input.hostId))?.standing;
+    await tell(env, input.incidentId, 'excluded', 'act', `${input.hostId} is out of placement`, { was });
     await setStanding(env, input.hostId, 'excluded', ['in-service', 'maintenance', 'quarantined']);
     await env.inventory.updateIncident(input.incidentId, {
       phase: 'fencing',
       summary: 'fencing',
       nextCommand: undefined,
     });
-    await tell(env, input.incidentId, 'excluded', 'act', `${input.hostId} is out of placement`);
   },
 
   async includeInPlacement(input: { hostId: HostId; incidentId: IncidentId }): Promise<void> {
-    await setStanding(env, input.hostId, 'in-service', ['excluded']);
-    await tell(env, input.incidentId, 'included-again', 'act', `${input.hostId} takes VMs again`);
+    // As it was found: a host that is not trusted yet, or that is in maintenance, is not put into service by a fence taken back.
+    const was = (await env.inventory.timeline(input.incidentId)).map((e) => e.facts['was']);
+    const to = (['maintenance', 'quarantined'] as const).find((s) => was.includes(s)) ?? 'in-service';
+    await setStanding(env, input.hostId, to, ['excluded']);
+    const sentence = to === 'in-service' ? 'takes VMs again' : `is ${to} again`;
+    await tell(env, input.incidentId, 'included-again', 'act', `${input.hostId} ${sentence}`);
   },
 
   async fenceLevel(input: LevelInput): Promise<LevelResult> {
@@ -274,7 +279,11 @@ async function refresh(env: Environment, aged: FenceEvidence): Promise<FenceEvid
   const level = host.fenceLevels.find((l) => l.name === levelName);
   if (level === undefined) throw new DriverFault('EVIDENCE_AGED', { host: host.id });
   const readings: PowerReading[] = [];
-  for (const device of level.devices) readings.push(await env.fencing.status(host.id, device, signal()));
+  for (const device of level.devices) {
+    const answer = await readStatus(env, host, device);
+    if ('fault' in answer) throw new DriverFault(answer.fault.code, answer.fault.facts);
+    readings.push(answer.reading);
+  }
   const on = readings.find((r) => r.power === 'on');
   if (on !== undefined)
     throw new DriverFault('EVIDENCE_CONTRADICTED', {

@@ -5,7 +5,7 @@ import type { ClusterId, HostId, IncidentId, IncidentTarget, VmId } from '../dom
 import type { Fault } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
-import type { AlertRecord, IncidentOutcome, Trigger } from '../domain/records';
+import type { AlertRecord, IncidentOutcome, Trigger, VmRecord } from '../domain/records';
 import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
 
 export interface IncidentBrief {
@@ -37,20 +37,8 @@ export const incidentActivities = (env: Environment) => ({
   }): Promise<IncidentBrief> {
     const host = declaredHost(env, input.hostId);
     const cluster = clusterById(env, input.clusterId);
-    const [record, vms, reservations] = await Promise.all([
-      env.inventory.host(input.hostId),
-      env.inventory.vms({ hostId: input.hostId }),
-      env.inventory.reservations(),
-    ]);
-    // A VM that another recovery was about to start here is this host's matter too: its run must hear that its target is gone.
-    const onTheirWay = reservations.filter(
-      (r) => r.hostId === input.hostId && !vms.some((v) => v.vmId === r.vmId),
-    );
-    const coming =
-      onTheirWay.length === 0 ? [] : await env.inventory.vms({ ids: onTheirWay.map((r) => r.vmId) });
-    const roster = [...vms, ...coming]
-      .filter((v) => v.protected && v.desired === 'running')
-      .map((v) => ({ vmId: v.vmId, name: v.name }));
+    const [record, vms] = await Promise.all([env.inventory.host(input.hostId), rosterOf(env, input.hostId)]);
+    const roster = vms.map((v) => ({ vmId: v.vmId, name: v.name }));
     const openedAt = nowIso();
     if (input.mode === 'act') {
       const opened = await open(env, { kind: 'host', hostId: input.hostId }, input, openedAt);
@@ -146,6 +134,19 @@ export const incidentActivities = (env: Environment) => ({
     await env.inventory.attachTrigger(input.incidentId, input.trigger);
   },
 });
+
+/** The VMs that go down with the host: those that the record puts there and that are to run, and those on their way there. */
+export async function rosterOf(env: Environment, hostId: HostId): Promise<VmRecord[]> {
+  const [vms, reservations] = await Promise.all([
+    env.inventory.vms({ hostId }),
+    env.inventory.reservations(),
+  ]);
+  // A VM that another recovery was about to start here is this host's matter too: its run must hear that its target is gone.
+  const onTheirWay = reservations.filter((r) => r.hostId === hostId && !vms.some((v) => v.vmId === r.vmId));
+  const coming =
+    onTheirWay.length === 0 ? [] : await env.inventory.vms({ ids: onTheirWay.map((r) => r.vmId) });
+  return [...vms, ...coming].filter((v) => v.protected && v.desired === 'running');
+}
 
 async function open(
   env: Environment,

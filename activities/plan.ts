@@ -5,6 +5,7 @@ import type { Cluster } from '../domain/fleet';
 import type { Reservation, VmRecord } from '../domain/records';
 import { faultOf } from './fault-boundary';
 import { declaredCluster, type Environment, tell } from './environment';
+import { rosterOf } from './incident';
 
 export interface Plan {
   readonly vms: readonly {
@@ -26,7 +27,9 @@ export const planActivities = (env: Environment) => ({
     onItself: boolean;
     mode: 'act' | 'rehearse';
   }): Promise<Plan> {
-    const vms = (await env.inventory.vms({ ids: input.vmIds })).sort(
+    // Read anew: between the incident's beginning and the proof that the host is off, hours may lie in which it took further VMs.
+    const here = (await rosterOf(env, input.hostId)).map((v) => v.vmId);
+    const vms = (await env.inventory.vms({ ids: [...new Set([...input.vmIds, ...here])] })).sort(
       (a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1),
     );
     const named = (vm: VmRecord, target: HostId | undefined, why?: string) => ({
