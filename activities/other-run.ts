@@ -10,10 +10,9 @@ export const runActivities = () => ({
     try {
       return await Promise.race([handle.result(), Context.current().cancelled]);
     } catch (error) {
-      // An ending that carries a result is an answer; anything else is not for this activity to judge.
-      if (!(error instanceof WorkflowFailedError) || !(error.cause instanceof ApplicationFailure))
-        throw error;
-      return error.cause.details?.[0];
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      // Terminated or cancelled, it is over all the same: asked again it would answer so for ever.
+      return error.cause instanceof ApplicationFailure ? error.cause.details?.[0] : undefined;
     }
   },
 });

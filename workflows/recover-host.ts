@@ -125,7 +125,7 @@ async function fence(run: Run): Promise<void> {
   move(run, { event: 'fence-begun', level: run.brief.fenceLevels[0]?.name ?? '(no device)' });
   const workflowId = workflowIds.fence(hostId);
   const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIfAlive: false, brief: run.brief };
-  let result: FenceHostResult;
+  let result: FenceHostResult | undefined;
   try {
     const child = await startChild<typeof fenceHost>('fenceHost', {
       workflowId,
@@ -141,6 +141,8 @@ async function fence(run: Run): Promise<void> {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     result = await joinFence(run, workflowId);
   }
+  // Ended from outside without a result, it proves nothing, and its ID is free: the fence is this incident's own now.
+  if (result === undefined) return fence(run);
   if (result.kind === 'fenced') move(run, { event: 'off-proven', evidence: result.evidence });
   else if (result.kind === 'aborted') move(run, { event: 'aborted', by: result.by, why: result.why });
   else if (result.kind === 'alive-again') {
@@ -150,7 +152,7 @@ async function fence(run: Run): Promise<void> {
 }
 
 /** Somebody ordered this fence on its own: it becomes this incident's, tells it how it goes and leaves the closing to it. */
-async function joinFence(run: Run, workflowId: string): Promise<FenceHostResult> {
+async function joinFence(run: Run, workflowId: string): Promise<FenceHostResult | undefined> {
   const join = { order: 'join', by: workflowInfo().workflowId, reason: run.input.incidentId } as const;
   try {
     await getExternalWorkflowHandle(workflowId).signal(fenceOrderSignal, join);
@@ -158,7 +160,7 @@ async function joinFence(run: Run, workflowId: string): Promise<FenceHostResult>
     // Over already: its result is read all the same.
     if (isCancellation(error)) throw error;
   }
-  return (await otherRun.awaitRun({ workflowId })) as FenceHostResult;
+  return (await otherRun.awaitRun({ workflowId })) as FenceHostResult | undefined;
 }
 
 async function release(run: Run): Promise<void> {

@@ -202,6 +202,8 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
     if (started.kind === 'not-started') throw new Ended({ kind: 'next-target', fault: started.fault });
     if (started.kind === 'contradicted') throw new Ended({ kind: 'stuck', fault: started.fault });
     const targetOff = (): boolean => run.evidence.some((e) => e.hostId === target);
+    // The proof may have come while the start was still read back: then nobody needs to be waited for.
+    if (targetOff()) throw new Ended({ kind: 'next-target', fault: started.fault });
     const seen = await waitForPerson(run, started.fault, async () => {
       const where = await look.whereIsVm({ vmId: run.input.vmId, target });
       return where !== 'unknown';
