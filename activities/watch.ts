@@ -166,6 +166,7 @@ async function noteSeen(env: Environment, host: Host, record: HostRecord): Promi
 async function noteReturn(env: Environment, record: HostRecord, listBegunMs: number): Promise<void> {
   const evidence = await env.inventory.evidenceFor(record.hostId);
   if (evidence !== undefined && millisOf(evidence.observedAt) >= listBegunMs) return;
-  await env.inventory.lapseEvidence(record.hostId, nowIso());
+  // As of the list's beginning: a fence may prove the host off again while this is written, and that proof is about a later moment.
+  await env.inventory.lapseEvidence(record.hostId, new Date(listBegunMs).toISOString());
   await setStanding(env, record.hostId, 'quarantined', ['fenced']);
 }
