@@ -35,6 +35,12 @@ export async function switchRecord(
   }
 }
 
+/**
+ * Looks grow rarer up to this: each is a command on the host, and thirty guests that boot at once, looked at four times a second, would take
+ * the CPU they boot with.
+ */
+const healthLookMsMax = 2_000;
+
 export async function becomesHealthy(
   env: Environment,
   vm: VmRecord,
@@ -44,7 +50,7 @@ export async function becomesHealthy(
 ): Promise<boolean> {
   if (check.kind === 'running') return true;
   const deadline = Date.now() + check.waitMs;
-  for (;;) {
+  for (let wait: number = lookEveryMs; ; wait = Math.min(wait * 2, healthLookMsMax)) {
     try {
       if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;
     } catch (error) {
@@ -52,6 +58,6 @@ export async function becomesHealthy(
       if (faultOf(error) === undefined) throw error;
     }
     if (Date.now() >= deadline) return false;
-    await pause(lookEveryMs);
+    await pause(wait);
   }
 }

@@ -28,7 +28,7 @@ export interface CaseResult {
   readonly aim: string | undefined;
   readonly aimMet: boolean | undefined;
   /** CPU milliseconds per VM. */
-  readonly cpuPerVm: { readonly worker: number; readonly temporal: number; readonly postgres: number };
+  readonly cpuPerVm: VmedicRun['cpu'];
   readonly othersCpu: number;
   readonly load: number;
   readonly complaints: readonly string[];
@@ -64,7 +64,7 @@ export function resultOf(
     pacemakerSinceOff: one.kind === 'simulated' ? pacemakerSeconds.get(one.vms) : undefined,
     ...aimOf(one, sinceOff.last, ofBare),
     cpuPerVm: {
-      worker: perVm(vmedic.cpu.worker),
+      worker: vmedic.cpu.worker === undefined ? undefined : perVm(vmedic.cpu.worker),
       temporal: perVm(vmedic.cpu.temporal),
       postgres: perVm(vmedic.cpu.postgres),
     },
@@ -125,7 +125,7 @@ const columns: readonly (readonly [title: string, cell: (r: CaseResult) => strin
 
 /** Worker, Temporal, PostgreSQL. */
 const cpuText = ({ cpuPerVm: { worker, temporal, postgres } }: CaseResult): string =>
-  [worker, temporal, postgres].map((ms) => ms.toFixed(1)).join(' + ');
+  [worker, temporal, postgres].map((ms) => maybe(ms, (v) => v.toFixed(1))).join(' + ');
 
 export function tableText(results: readonly CaseResult[]): string {
   const rows = [columns.map(([title]) => title), ...results.map((r) => columns.map(([, cell]) => cell(r)))];

@@ -25,7 +25,12 @@ export interface VmedicRun {
   readonly result: RecoverHostResult;
   readonly complaints: readonly string[];
   /** CPU seconds from the cut until the incident was closed. */
-  readonly cpu: { readonly worker: number; readonly temporal: number; readonly postgres: number };
+  readonly cpu: {
+    /** Undefined when the worker was killed: what the dead one spent is gone with it. */
+    readonly worker: number | undefined;
+    readonly temporal: number;
+    readonly postgres: number;
+  };
   readonly othersCpu: number;
 }
 
@@ -104,7 +109,11 @@ async function measure(
       ...{ cutMs, upMs, closedMs, result },
       ...instants(timeline),
       complaints: await site.complaints(),
-      cpu: { worker: spent('worker'), temporal: spent('temporal'), postgres: spent('postgres') },
+      cpu: {
+        worker: killed === undefined ? spent('worker') : undefined,
+        temporal: spent('temporal'),
+        postgres: spent('postgres'),
+      },
       othersCpu: Math.max(0, machineAfter.busy - machineBefore.busy - own),
     };
   } finally {
