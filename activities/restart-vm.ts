@@ -215,12 +215,27 @@ function healthOf(env: Environment, vm: VmRecord): HealthCheck {
 
 const sizeOf = (vm: VmRecord) => ({ memoryMiB: vm.shape.memoryMiB, vcpus: vm.shape.vcpus });
 
+/**
+ * A target that somebody named is taken only while it stands to take VMs: on one that is fenced, or about to be, the next permit could count
+ * the proof that it is off while the VM runs there.
+ */
+async function givenTarget(
+  env: Environment,
+  vm: VmRecord,
+  target: HostId,
+): Promise<{ target: HostId } | Prepared> {
+  const standing = (await env.inventory.host(target))?.standing;
+  if (standing !== 'fenced' && standing !== 'excluded') return { target };
+  const detail = `${target} is ${standing}`;
+  return { kind: 'no-capacity', target, fault: fault('NO_CAPACITY', { vm: vm.name, detail }) };
+}
+
 async function chooseTarget(
   env: Environment,
   vm: VmRecord,
   input: { target: HostId | undefined; avoid: readonly HostId[]; evidence: readonly FenceEvidence[] },
 ): Promise<{ target: HostId } | Prepared> {
-  if (input.target !== undefined) return { target: input.target };
+  if (input.target !== undefined) return givenTarget(env, vm, input.target);
   const off = input.evidence.map((e) => e.hostId);
   const hosts = await candidates(env, clusterById(env, vm.clusterId), off, [vm.vmId]);
   const [placed] = placement([wanted(vm, input.avoid)], hosts);

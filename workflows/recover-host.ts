@@ -29,6 +29,7 @@ import type {
   PlannedVm,
   RecoverHostInput,
   RecoverHostResult,
+  ReleaseLocksInput,
   ReleaseLocksResult,
 } from './inputs';
 import { fenceOrderSignal } from './messages';
@@ -88,7 +89,7 @@ async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefin
   await persist(run, () => confirm(run));
   if (run.state.phase === 'admitted') await persist(run, () => admit(run));
   if (run.state.phase === 'admitted') await persist(run, () => fence(run));
-  while (run.state.phase === 'fenced' || run.state.phase === 'blocked-locks')
+  while (['fenced', 'releasing', 'blocked-locks'].includes(run.state.phase))
     await persist(run, () => release(run));
   if (run.state.phase !== 'restarting') return undefined;
   const { hostId, incidentId } = run.input;
@@ -169,18 +170,26 @@ async function release(run: Run): Promise<void> {
   const { hostId, incidentId, mode, trigger } = run.input;
   move(run, { event: 'release-begun' });
   if (run.state.phase !== 'releasing') return;
-  const child = await startChild<typeof releaseLocks>('releaseLocks', {
-    workflowId: workflowIds.locks(hostId),
-    args: [
-      { hostId, incidentId, mode, evidence: run.state.evidence, vmIds: run.brief.roster.map((v) => v.vmId) },
-    ],
+  const order = { hostId, incidentId, mode, vmIds: run.brief.roster.map((v) => v.vmId) };
+  const workflowId = workflowIds.locks(hostId);
+  const options = {
+    workflowId,
+    args: [{ ...order, evidence: run.state.evidence }] as [ReleaseLocksInput],
     parentClosePolicy: ParentClosePolicy.ABANDON,
     cancellationType: ChildWorkflowCancellationType.ABANDON,
     staticSummary: `${hostId}: release its locks`,
     typedSearchAttributes: subject({ incidentId, hostId }),
     memo: { incidentId, requestedBy: trigger.by, reason: trigger.reason },
-  });
-  const result: ReleaseLocksResult = await child.result();
+  };
+  let result: ReleaseLocksResult;
+  try {
+    result = await (await startChild<typeof releaseLocks>('releaseLocks', options)).result();
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    // A run left over from an incident that was cancelled: it comes to its end, then the locks are read and released anew.
+    await otherRun.awaitRun({ workflowId });
+    return;
+  }
   if (result.kind === 'free') return move(run, { event: 'locks-free' });
   move(run, { event: 'locks-foreign', faults: result.faults });
   const why = result.faults.map((f) => f.sentence).join(' ');
