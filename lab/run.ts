@@ -13,7 +13,7 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** How long what was written before the exit may take to arrive. */
+/** After the exit, nothing more for this long: what holds the pipes open has no more to say. */
 const PIPES_AFTER_EXIT_MS = 200;
 
 /** Where Debian keeps what an ordinary user's PATH often lacks: libvirtd, the fence agents. */
@@ -52,8 +52,14 @@ export function run(command: string, args: readonly string[], options: RunOption
       resolve({ code: child.exitCode ?? undefined, timedOut, stdout, stderr });
     };
     child.once('close', done);
-    // A daemon left behind may hold the pipes open for ever.
-    child.once('exit', () => setTimeout(done, PIPES_AFTER_EXIT_MS).unref());
+    // A daemon left behind may hold the pipes open for ever. The last look is behind a round of the event loop: that this process was starved
+    // of CPU is no silence of the child, and a list of VMs cut short would look as if they were gone.
+    const whenDrained = (): void => {
+      const before = stdout.length + stderr.length;
+      const look = (): void => (stdout.length + stderr.length === before ? done() : whenDrained());
+      setTimeout(() => setImmediate(look), PIPES_AFTER_EXIT_MS).unref();
+    };
+    child.once('exit', whenDrained);
   });
 }
 
