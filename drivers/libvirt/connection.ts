@@ -1,6 +1,6 @@
 /**
  * One host's libvirt as this process sees it. Reads of the whole host are shared: whoever asks while a read has not begun yet is served
- * by it, so that a storm of starts costs two reads at a time and no answer is ever older than its question.
+ * by it, so that a storm of starts costs one read at a time and no answer is ever older than its question.
  */
 import {
   BrokenCircuitError,
@@ -48,6 +48,8 @@ export interface HostSnapshot {
 /** Silences in a row before the host is left alone for a while. It is then "unreachable", never "down". */
 const breakerSilences = 3;
 const breakerPauseMs = 5_000;
+/** For as long a host's whole state may stand for a look at one of its VMs. */
+const momentMs = 2_000;
 /** A VM that comes or goes between two lists of one read makes them disagree. */
 const readTriesMax = 3;
 
@@ -70,6 +72,8 @@ export interface CallOptions {
 }
 
 export class HostConnection {
+  /** One after another: side by side each would serve fewer askers, and cost as much. */
+  private readonly snapshots: Lane;
   private readonly reads: Lane;
   private readonly acts: Lane;
   private readonly breaker: CircuitBreakerPolicy = circuitBreaker(handleType(Silence), {
@@ -77,6 +81,7 @@ export class HostConnection {
     breaker: new ConsecutiveBreaker(breakerSilences),
   });
   private shared: SharedRead | undefined;
+  private last: HostSnapshot | undefined;
 
   constructor(
     readonly host: HostId,
@@ -86,6 +91,7 @@ export class HostConnection {
     concurrency: Concurrency,
   ) {
     const { queueMax, waitMsMax } = concurrency;
+    this.snapshots = new Lane(host, { atOnce: 1, queueMax, waitMsMax });
     this.reads = new Lane(host, { atOnce: concurrency.reads, queueMax, waitMsMax });
     this.acts = new Lane(host, { atOnce: concurrency.acts, queueMax, waitMsMax });
   }
@@ -134,6 +140,13 @@ export class HostConnection {
     });
   }
 
+  /** The last one, if it is the one that was begun then, and that a moment ago only. */
+  lastSnapshot(observedAt: Timestamp | undefined): HostSnapshot | undefined {
+    const { last } = this;
+    if (last === undefined || last.observedAt !== observedAt) return undefined;
+    return Date.now() - Date.parse(last.observedAt) <= momentMs ? last : undefined;
+  }
+
   private shareRead(): SharedRead {
     const giveUp = new AbortController();
     const shared: SharedRead = {
@@ -141,7 +154,7 @@ export class HostConnection {
       begun: false,
       askers: 0,
       result: Promise.resolve().then(() =>
-        this.reads.run(() => {
+        this.snapshots.run(() => {
           shared.begun = true;
           return this.readSnapshot(giveUp.signal);
         }, giveUp.signal),
@@ -169,7 +182,7 @@ export class HostConnection {
       if (answer.errors !== '')
         throw new DriverFault('LIST_INCOMPLETE', { host: this.host, detail: errorSentence(answer.errors) });
       const read = joinLists(answer.sections);
-      if (!('disagreement' in read)) return { observedAt, ...read };
+      if (!('disagreement' in read)) return (this.last = { observedAt, ...read });
       disagreement = read.disagreement;
     }
     throw new DriverFault('LIST_INCOMPLETE', {

@@ -12,7 +12,7 @@ import { permitIsFresh, type StartPermit } from '../../domain/evidence';
 import { DriverFault, fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
-import type { HostVmList, ObservedVm } from '../../domain/observations';
+import type { HostVmList, ObservedVm, Timestamp } from '../../domain/observations';
 import type { StoredDefinition } from '../../domain/records';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
 import { type Concurrency, type Deadlines, HostConnection } from './connection';
@@ -99,18 +99,7 @@ class Libvirt implements LibvirtHypervisor {
   async define(host: HostId, definition: StoredDefinition, signal: AbortSignal): Promise<ActOutcome> {
     const connection = this.connection(host);
     const vm = definition.vmId;
-    const before = await this.stateBefore(connection, vm, signal);
-    if ('kind' in before) return before;
     const name = nameIn(definition);
-    if (before.saved)
-      return refused(
-        fault('DEFINE_REFUSED', {
-          host,
-          vm: name,
-          detail:
-            'a saved memory image of it lies there, which a start would restore; look, then virsh managedsave-remove',
-        }),
-      );
     const answer = await this.files.holding(definition.text, (file) =>
       this.send(
         connection,
@@ -121,8 +110,15 @@ class Libvirt implements LibvirtHypervisor {
       ),
     );
     if (answer.kind !== 'answered') return outcomeOf(answer, 'define', host, name);
-    if (answer.errors === '' && /^Persistent:\s+yes$/m.test(answer.sections[1] ?? '')) return ok;
-    return refused(fault('DEFINE_REFUSED', { host, vm: name, detail: errorSentence(answer.errors) }));
+    const info = answer.sections[1] ?? '';
+    const refuse = (detail: string): Refusal => refused(fault('DEFINE_REFUSED', { host, vm: name, detail }));
+    if (answer.errors !== '' || !/^Persistent:\s+yes$/m.test(info))
+      return refuse(errorSentence(answer.errors));
+    return /^Managed save:\s+yes$/m.test(info)
+      ? refuse(
+          'a saved memory image of it lies there, which a start would restore; look, then virsh managedsave-remove',
+        )
+      : ok;
   }
 
   async start(
@@ -134,7 +130,9 @@ class Libvirt implements LibvirtHypervisor {
     invariant(permit.vmId === definition.vmId, 'the permit and the definition are about the same VM');
     const { target: host, vmId: vm } = permit;
     const connection = this.connection(host);
-    const before = await this.stateBefore(connection, vm, signal);
+    // The permit rests on a list of this host, which is mostly the last one read: it need not be read again for a look at this VM.
+    const list = permit.accounts.find((a) => a.hostId === host && a.by === 'own-list');
+    const before = await this.stateBefore(connection, vm, signal, list?.observedAt);
     if ('kind' in before) return before;
     const name = nameIn(definition);
     const settled = settledBeforeStart(host, name, before);
@@ -229,9 +227,10 @@ class Libvirt implements LibvirtHypervisor {
     connection: HostConnection,
     vm: VmId,
     signal: AbortSignal,
+    readAt?: Timestamp,
   ): Promise<{ seen: ObservedVm | undefined; saved: boolean } | ActOutcome> {
     try {
-      const { vms, saved } = await connection.snapshot(signal);
+      const { vms, saved } = connection.lastSnapshot(readAt) ?? (await connection.snapshot(signal));
       return { seen: vms.find((v) => v.vmId === vm), saved: saved.has(vm) };
     } catch (error) {
       if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };

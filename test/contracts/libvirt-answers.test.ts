@@ -45,7 +45,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
 
 const now = new Date();
 const startOrder = [
-  { vmId: id, target: host, issuedAt: now.toISOString() } as unknown as StartPermit,
+  { vmId: id, target: host, issuedAt: now.toISOString(), accounts: [] } as unknown as StartPermit,
   { vmId: vmId(id), version: 1, text: '<domain/>', readFrom: host, readAt: now.toISOString() },
   true,
   notAborted(),
@@ -76,6 +76,26 @@ it('never takes a broken connection for an empty host', async () => {
   const errors = 'error: Disconnected from qemu:///system due to end of file\n';
   const port = virshSaying(['', '', '', '', ''], { errors });
   expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+});
+
+it('reads a host once for the list that a permit rests on and the start by it, and again for a permit by an older list', async () => {
+  const said = join(folder, 'reads');
+  writeFileSync(said, '');
+  const port = virshSaying(['', '', '', '', '']);
+  const program = join(folder, 'virsh');
+  const counted = `#!/bin/sh\ncase "$*" in *domstats*) echo read >>${quote(said)};; esac\n`;
+  writeFileSync(program, readFileSync(program, 'utf8').replace('#!/bin/sh\n', counted), { mode: 0o755 });
+  const reads = (): number => readFileSync(said, 'utf8').split('\n').length - 1;
+  const { observedAt } = await port.list(host, notAborted());
+  const startBy = (readAt: string) => {
+    const [permit, ...rest] = startOrder;
+    const accounts = [{ hostId: host, by: 'own-list', observedAt: readAt }];
+    return port.start({ ...permit, accounts } as StartPermit, ...rest);
+  };
+  await startBy(observedAt);
+  expect(reads()).toBe(1);
+  await startBy(new Date(Date.parse(observedAt) - 1).toISOString());
+  expect(reads()).toBe(2);
 });
 
 it('does not take a start for refused while another job, perhaps an earlier start, holds the VM', async () => {
