@@ -5,3 +5,4 @@ export {
   type GatewayOptions,
   openChildGateway,
 } from './gateway';
+export type { HostScriptEnd, RunOnHost } from './on-host';

@@ -8,6 +8,7 @@ import { DriverFault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import { InvariantViolation } from '../../domain/invariant';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
+import type { RunOnHost } from '../child-processes/on-host';
 import { Lane } from '../child-processes/lane';
 import { lookFrom, lookScript as consoleScript, markFrom, markScript } from './console';
 import { lookScript as diskScript, pathsToLookAt, sightsFrom } from './disk-sight';
@@ -39,6 +40,8 @@ export interface CommandDeadlines {
 export const commandDeadlines: CommandDeadlines = { shortMs: 4_000, disksMs: 6_000 };
 
 export interface HostCommands extends HostCommandsPort {
+  /** For drivers that must look, or act, on a host themselves: the same way in, the same bulkhead. */
+  readonly runScript: RunOnHost;
   close(): Promise<void>;
 }
 
@@ -133,6 +136,12 @@ class Commands implements HostCommands {
           'a "running" check is answered by the hypervisor, not by a host command',
         );
     }
+  };
+
+  runScript: RunOnHost = async (host, script, args, deadlineMs, signal) => {
+    const answer = await this.script(host, script, args, deadlineMs, signal);
+    if (answer.kind === 'ran') return answer;
+    throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: `${answer.kind}: ${answer.detail}` });
   };
 
   async close(): Promise<void> {
