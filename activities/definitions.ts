@@ -4,7 +4,8 @@ import { DriverFault, type Fault } from '../domain/faults';
 import type { HostId } from '../domain/ids';
 import { isAtRest } from '../domain/observations';
 import type { StoredDefinition, VmRecord } from '../domain/records';
-import { type Environment, nowIso, signal } from './environment';
+import { type Environment, lookEveryMs, nowIso, pause, signal } from './environment';
+import { faultOf } from './fault-boundary';
 
 export async function currentDefinition(env: Environment, vm: VmRecord): Promise<StoredDefinition> {
   const stored = await env.inventory.definition(vm.vmId);
@@ -27,18 +28,50 @@ export async function removeStaleDefinitions(
   vm: VmRecord,
   target: HostId,
   evidence: readonly FenceEvidence[],
+  waitMs: number,
 ): Promise<void> {
   const elsewhere = (await env.inventory.sightings([vm.vmId])).filter((s) => s.hostId !== target);
   for (const { hostId } of elsewhere) {
     const off =
       evidence.some((e) => e.hostId === hostId) || (await env.inventory.evidenceFor(hostId)) !== undefined;
-    if (!off) await takeDefinitionAway(env, vm, hostId);
+    if (!off) await untilTakenAway(env, vm, target, hostId, Date.now() + waitMs);
   }
 }
 
-/** Undefines the VM on a host where it is at rest, reads back that it is gone, then forgets the sighting. */
-export async function takeDefinitionAway(env: Environment, vm: VmRecord, host: HostId): Promise<void> {
+/** A host that does not answer for so long is a person's matter, and said: waited for in silence, nobody would know what is left there. */
+async function untilTakenAway(
+  env: Environment,
+  vm: VmRecord,
+  target: HostId,
+  host: HostId,
+  deadline: number,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await takeDefinitionAway(env, vm, host);
+    } catch (error) {
+      const known = faultOf(error);
+      if (known?.class !== 'transient') throw error;
+      const facts = { vm: vm.name, target, host, detail: known.sentence };
+      if (Date.now() >= deadline) throw new DriverFault('OLD_DEFINITION_LEFT', facts, { cause: error });
+    }
+    await pause(lookEveryMs);
+  }
+}
+
+/**
+ * Undefines the VM on a host where it is at rest, reads back that it is gone, then forgets the sighting. A memory image that was saved there
+ * goes with it once the VM has gone on without it: restored, it would destroy the disk.
+ */
+export async function takeDefinitionAway(
+  env: Environment,
+  vm: VmRecord,
+  host: HostId,
+  saved: 'outdated' | 'left-alone' = 'outdated',
+): Promise<void> {
   const seen = (await env.lists.read(host)).vms.find((v) => v.vmId === vm.vmId);
+  // Of an attempt that never started it: what was saved there is not ours to throw away. The sighting stays, so the host stays accounted for.
+  if (seen?.savedImage === true && saved === 'left-alone') return;
   if (seen !== undefined) {
     if (!isAtRest(seen.state))
       throw new DriverFault('EVIDENCE_CONTRADICTED', { host, detail: `${vm.name} is ${seen.state} there` });

@@ -23,7 +23,8 @@ import { declaredHost, type Environment, nowIso, signal, tell } from './environm
 export type LevelResult =
   | { readonly kind: 'off'; readonly evidence: FenceEvidence }
   | { readonly kind: 'failed'; readonly faults: readonly Fault[]; readonly offSent: boolean }
-  | { readonly kind: 'alive-again'; readonly bootId: string | undefined; readonly why: string };
+  | { readonly kind: 'alive-again'; readonly bootId: string | undefined; readonly why: string }
+  | { readonly kind: 'degraded'; readonly why: string };
 
 /** A person's word is taken unless the host itself says otherwise at that moment. */
 export type AttestResult =
@@ -34,8 +35,11 @@ export interface LevelInput {
   readonly hostId: HostId;
   readonly incidentId: IncidentId;
   readonly level: FenceLevel;
-  /** Leaves out the check that the host has not come back meanwhile. */
-  readonly evenIfAlive: boolean;
+  /**
+   * `alive`: a person ordered it for a host that may be well. `degraded`: policy or a person allows it although its kernel answers while its
+   * hypervisor does not, so that its guests may run. Undefined: only while nothing at all is heard of it.
+   */
+  readonly evenIf: 'alive' | 'degraded' | undefined;
 }
 
 /** A host that says it answers this soon after "off" was read was not switched off: a dead one is silent or refuses. */
@@ -72,11 +76,12 @@ export const fenceActivities = (env: Environment) => ({
       offSent = offSent || result.offSent;
       if (result.kind === 'alive-again')
         return { kind: 'alive-again', bootId: result.bootId, why: result.why };
+      if (result.kind === 'degraded') return { kind: 'degraded', why: result.why };
       if (result.kind === 'failed') faults.push(result.fault);
       else readings.push(result.reading);
     }
     if (faults.length > 0) return { kind: 'failed', faults, offSent };
-    const contradiction = await answersAfterOff(env, host);
+    const contradiction = await answersAtOnce(env, host);
     if (contradiction !== undefined) return { kind: 'failed', faults: [contradiction], offSent: true };
     return settleEvidence(env, input, readings);
   },
@@ -87,7 +92,7 @@ export const fenceActivities = (env: Environment) => ({
     by: string;
     reason: string;
   }): Promise<AttestResult> {
-    const contradiction = await answersAfterOff(env, declaredHost(env, input.hostId));
+    const contradiction = await contradictsAttestation(env, declaredHost(env, input.hostId));
     if (contradiction !== undefined) {
       const said = `${input.by} attests that ${input.hostId} is off, and it answers: not taken`;
       await tell(env, input.incidentId, `attest-refused-${Date.now()}`, 'attestation', said, { ...input });
@@ -133,6 +138,7 @@ type SwitchResult = { offSent: boolean } & (
   | { kind: 'off'; reading: PowerReading }
   | { kind: 'failed'; fault: Fault }
   | { kind: 'alive-again'; bootId: string | undefined; why: string }
+  | { kind: 'degraded'; why: string }
 );
 
 /** Status, off, status until off is read. "Already off" is off. */
@@ -146,10 +152,12 @@ async function switchOff(
   const before = await readStatus(env, host, device);
   if ('fault' in before) return { kind: 'failed', fault: before.fault, offSent: false };
   if (before.reading.power === 'off') return { kind: 'off', reading: before.reading, offSent: false };
-  if (!input.evenIfAlive && !offSentBefore()) {
+  if (input.evenIf !== 'alive' && !offSentBefore()) {
     const verdict = judgeHost(await signsOf(env, host, false));
     if (verdict.verdict === 'alive')
       return { kind: 'alive-again', bootId: verdict.bootId, why: verdict.why, offSent: false };
+    if (verdict.verdict === 'degraded' && input.evenIf !== 'degraded')
+      return { kind: 'degraded', why: verdict.why, offSent: false };
   }
   await tell(env, input.incidentId, `off-${device.id}`, 'act', `"off" is sent to ${device.id}`, {
     call: 'off',
@@ -206,13 +214,18 @@ async function wasOffSent(env: Environment, incident: IncidentId): Promise<boole
   return (await env.inventory.timeline(incident)).some((e) => e.kind === 'act' && e.facts['call'] === 'off');
 }
 
-async function answersAfterOff(env: Environment, host: Host): Promise<Fault | undefined> {
-  const sign = await env.hypervisor.probe(
-    host.id,
-    AbortSignal.any([signal(), AbortSignal.timeout(contradictionLookMs)]),
-  );
+async function answersAtOnce(env: Environment, host: Host): Promise<Fault | undefined> {
+  const soon = AbortSignal.any([signal(), AbortSignal.timeout(contradictionLookMs)]);
+  const sign = await env.hypervisor.probe(host.id, soon);
   if (sign.says !== 'answers') return undefined;
   return fault('EVIDENCE_CONTRADICTED', { host: host.id, detail: 'its hypervisor answers' });
+}
+
+/** Against a person's word stand the host's own words: its hypervisor, or its kernel. Looked for with all patience. */
+async function contradictsAttestation(env: Environment, host: Host): Promise<Fault | undefined> {
+  const verdict = judgeHost(await signsOf(env, host, false));
+  if (verdict.verdict !== 'alive' && verdict.verdict !== 'degraded') return undefined;
+  return fault('EVIDENCE_CONTRADICTED', { host: host.id, detail: verdict.why });
 }
 
 async function settleEvidence(
@@ -257,7 +270,8 @@ async function keepEvidence(
 
 /**
  * Evidence that may be acted on now: the given one while it is fresh, else the newest stored, else one made from reading the same devices
- * again. Throws `EVIDENCE_CONTRADICTED` when a device now reads "on", and the device's fault when it cannot be read.
+ * again. Throws `EVIDENCE_CONTRADICTED` when a device now reads "on" or an attested host answers, and the device's fault when it cannot be
+ * read.
  */
 export async function freshEvidence(env: Environment, given: FenceEvidence): Promise<FenceEvidence> {
   const stored = await env.inventory.evidence(given.id);
@@ -267,10 +281,19 @@ export async function freshEvidence(env: Environment, given: FenceEvidence): Pro
       detail:
         stored === undefined ? 'no such evidence is stored' : `it was seen to answer at ${stored.lapsedAt}`,
     });
+  if (given.method === 'attested') return stillSilent(env, given);
   if (evidenceIsFresh(given, Date.now())) return given;
   const newest = await env.inventory.evidenceFor(given.hostId);
   if (newest !== undefined && evidenceIsFresh(newest, Date.now())) return newest;
   return refresh(env, given);
+}
+
+/** An attestation does not age: it lapses when its host is heard of. Nobody else may have listened since, so the look is made here. */
+async function stillSilent(env: Environment, attested: FenceEvidence): Promise<FenceEvidence> {
+  const contradiction = await answersAtOnce(env, declaredHost(env, attested.hostId));
+  if (contradiction === undefined) return attested;
+  await env.inventory.lapseEvidence(attested.hostId, nowIso());
+  throw new DriverFault('EVIDENCE_CONTRADICTED', contradiction.facts);
 }
 
 async function refresh(env: Environment, aged: FenceEvidence): Promise<FenceEvidence> {

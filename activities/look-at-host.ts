@@ -79,6 +79,18 @@ export const lookActivities = (env: Environment) => ({
     };
   },
 
+  /** Whether a host that was waited for can be reckoned with again. */
+  async answersOrIsOff({ hostId }: { hostId: HostId }): Promise<boolean> {
+    if ((await env.inventory.evidenceFor(hostId)) !== undefined) return true;
+    try {
+      await env.lists.read(hostId);
+      return true;
+    } catch (error) {
+      if (faultOf(error) === undefined) throw error;
+      return false;
+    }
+  },
+
   /**
    * Counts the hosts of the cluster that are in trouble now: those with an open incident and those that do not answer. A host fenced by
    * an incident that is over, or in maintenance, is no new trouble.

@@ -84,7 +84,7 @@ export const restartVmActivities = (env: Environment) => ({
     // A target that is proven off meanwhile is not asked: its sighting stays until it is readmitted.
     if ((await env.inventory.evidenceFor(held.hostId)) === undefined) {
       await env.volumes.standDown(held.hostId, input.activated, signal());
-      if (held.hostId !== vm.hostId) await takeDefinitionAway(env, vm, held.hostId);
+      if (held.hostId !== vm.hostId) await takeDefinitionAway(env, vm, held.hostId, 'left-alone');
     }
     await env.inventory.releaseReservation(input.vmId, input.incidentId);
   },
@@ -119,7 +119,8 @@ export const restartVmActivities = (env: Environment) => ({
     const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
     const healthy = await becomesHealthy(env, vm, input.target, { ...input.health, waitMs }, input.mark);
     if (!healthy && input.oneLook === true) return { healthy: 'not-yet' };
-    await removeStaleDefinitions(env, vm, input.target, input.evidence);
+    const patienceMs = input.oneLook === true ? 0 : clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
+    await removeStaleDefinitions(env, vm, input.target, input.evidence, patienceMs);
     const sentence = healthy
       ? `${vm.name} runs on ${input.target} and is healthy`
       : `${vm.name} runs on ${input.target}; its health check (${input.health.kind}) did not pass in ${input.health.timeoutMs} ms`;

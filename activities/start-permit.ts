@@ -21,6 +21,8 @@ export interface StartBasis {
   readonly incidentBeganAt: string;
   /** Proofs for hosts that failed, by host. */
   readonly evidence: readonly FenceEvidence[];
+  /** A person has looked into a proof that no longer held and says go on: such a host is asked for its own list instead. */
+  readonly afterRetry: boolean;
 }
 
 type PermitAnswer = { permit: StartPermit } | { running: HostId } | { refused: Fault };
@@ -72,11 +74,21 @@ async function account(env: Environment, host: HostId, target: HostId, basis: St
   // The newest: a host that came back and failed again has an older proof that has lapsed.
   const given = basis.evidence.filter((e) => e.hostId === host).at(-1);
   const proof = given ?? (host === target ? undefined : await env.inventory.evidenceFor(host));
-  if (proof !== undefined)
-    return { hostId: host, by: 'fence-evidence', evidence: await freshEvidence(env, proof) };
-  return {
-    hostId: host,
-    by: 'own-list',
-    list: await env.lists.read(host),
-  };
+  const evidence = proof === undefined ? undefined : await evidenceFrom(env, proof, basis);
+  if (evidence !== undefined) return { hostId: host, by: 'fence-evidence', evidence };
+  return { hostId: host, by: 'own-list', list: await env.lists.read(host) };
+}
+
+/** Undefined when the proof no longer holds and a person knows it: what the host itself says counts then. */
+async function evidenceFrom(
+  env: Environment,
+  proof: FenceEvidence,
+  { afterRetry }: StartBasis,
+): Promise<FenceEvidence | undefined> {
+  try {
+    return await freshEvidence(env, proof);
+  } catch (error) {
+    if (!afterRetry || faultOf(error)?.code !== 'EVIDENCE_CONTRADICTED') throw error;
+    return undefined;
+  }
 }

@@ -97,7 +97,7 @@ export class RecoveryClient {
         epoch,
         mode: modeOf(request),
         trigger,
-        evenIfAlive: true,
+        evenIf: 'alive',
         brief: undefined,
       }),
     });

@@ -56,6 +56,12 @@ export const faultTable = {
     sentence: 'The definition of {vm} on {host} could not be taken away or changed: {detail}',
     next: 'see to {vm} on {host}, then vmedic vm show {vm}',
   },
+  OLD_DEFINITION_LEFT: {
+    class: 'permanent',
+    sentence:
+      '{vm} runs on {target}; an old definition of it is left on {host}, which could start it a second time: {detail}',
+    next: 'bring {host} back, or vmedic host fence {host}; it goes on by itself then',
+  },
   VM_NOT_FOUND: {
     class: 'permanent',
     sentence: '{vm} is not known to {host} (read from its complete list)',
@@ -74,7 +80,7 @@ export const faultTable = {
   EVIDENCE_CONTRADICTED: {
     class: 'permanent',
     sentence: '{host} was read as off, and yet {detail}: the proof does not hold, so nothing was done',
-    next: 'find out which of the two is true; runbook "stuck"',
+    next: 'find out which of the two is true (runbook "stuck"); a retry asks {host} itself, so it must answer or be fenced anew',
   },
   EVIDENCE_AGED: {
     class: 'transient',

@@ -28,6 +28,8 @@ export interface ObservedVm {
   readonly reason: string;
   readonly persistent: boolean;
   readonly autostart?: boolean;
+  /** A memory image of it was saved on the host, which a start there would restore. */
+  readonly savedImage?: boolean;
 }
 
 /** A complete, successful list of every VM that a host knows. There is no partial one: a list that failed is no list. */

@@ -98,7 +98,7 @@ const allowed: Readonly<Record<RecoveryEvent['event'], readonly RecoveryPhase[]>
   'host-dead': ['suspect'],
   'alive-again': beforeFence,
   'over-blast-radius': ['admitted', 'held'],
-  'needs-approval': ['suspect', 'admitted', 'held'],
+  'needs-approval': ['suspect', 'admitted', 'held', 'fencing', 'blocked-unfenced'],
   approved: ['held'],
   'fence-begun': ['admitted', 'blocked-unfenced', 'fencing'],
   'fence-failed': ['fencing', 'blocked-unfenced'],

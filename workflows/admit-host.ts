@@ -1,7 +1,9 @@
 /** From "somebody says that it is down" to "it may be fenced": is it dead, and is it alone? */
 import { condition } from '@temporalio/workflow';
 import { look } from './activity-options';
+import type { HostVerdict } from '../domain/judge-host';
 import { isNewBoot } from './fence-host';
+import type { Said } from './messages';
 import { move, type Run, show, waitFor } from './recover-host-run';
 
 /** One source alone may be a dead link of ours: after so many looks a person is asked, and the looking goes on. */
@@ -24,26 +26,41 @@ export async function confirm(run: Run): Promise<void> {
     const mayFence = verdict.verdict === 'degraded' && policy.fenceDegraded;
     if (run.state.phase === 'suspect' && (dead || mayFence))
       return move(run, { event: 'host-dead', why: verdict.why });
-    if (run.state.phase === 'held' && (dead || run.said.approve !== undefined))
-      return move(run, { event: 'approved', by: run.said.approve?.by ?? `evidence: ${verdict.why}` });
-    suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
-    if (
-      run.state.phase === 'suspect' &&
-      (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax)
-    ) {
-      const why =
-        verdict.verdict === 'degraded'
-          ? `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`
-          : `${hostId} is not proven dead: ${verdict.why}, without ${'missing' in verdict ? verdict.missing : ''}`;
-      move(run, { event: 'needs-approval', why });
-      await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    if (run.state.phase === 'held' && (dead || run.said.approve !== undefined)) {
+      const yes = takeApproval(run);
+      run.evenIfDegraded = yes !== undefined;
+      return move(run, { event: 'approved', by: yes?.by ?? `evidence: ${verdict.why}` });
     }
-    show(run, verdict.why);
+    suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
+    if (run.state.phase === 'suspect' && (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax))
+      await needApproval(run, whyNotFenced(hostId, verdict));
+    show(run, run.state.phase === 'held' ? whyNotFenced(hostId, verdict) : verdict.why);
     await condition(
       () => run.said.abort !== undefined || run.said.approve !== undefined,
       policy.confirmEveryMs,
     );
   }
+}
+
+function whyNotFenced(hostId: string, verdict: HostVerdict): string {
+  if (verdict.verdict === 'degraded')
+    return `${hostId} is degraded, not dead: ${verdict.why}. Its VMs may run; nothing is fenced without approval`;
+  const missing = 'missing' in verdict ? `, without ${verdict.missing}` : '';
+  return `${hostId} is not proven dead: ${verdict.why}${missing}`;
+}
+
+/** Waits for a yes to fence this host; said in vain while nothing waited for it, a yes would count for what nobody had asked yet. */
+export async function needApproval(run: Run, why: string): Promise<void> {
+  takeApproval(run);
+  move(run, { event: 'needs-approval', why });
+  await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+}
+
+/** One yes answers one question: a host that may be fenced although it is degraded is not thereby one too many that may be fenced. */
+function takeApproval(run: Run): Said | undefined {
+  const { approve } = run.said;
+  delete run.said.approve;
+  return approve;
 }
 
 function aliveAgain(run: Run, bootId: string | undefined, why: string): void {
@@ -67,10 +84,8 @@ export async function admit(run: Run): Promise<void> {
     if (inTrouble.length <= allowed && run.state.phase === 'admitted') return;
     if (inTrouble.length <= allowed)
       return move(run, { event: 'approved', by: 'the blast radius is kept again' });
-    if (run.said.approve !== undefined) {
-      if (run.state.phase === 'held') move(run, { event: 'approved', by: run.said.approve.by });
-      return;
-    }
+    const yes = takeApproval(run);
+    if (yes !== undefined) return move(run, { event: 'approved', by: yes.by });
     const first = run.state.phase !== 'held';
     move(run, { event: 'over-blast-radius', inTrouble, allowed });
     const why = `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;

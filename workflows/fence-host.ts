@@ -80,6 +80,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   const outcome = await runSaga(steps, shielded);
   const { result } = run;
   if (result !== undefined) {
+    if (outcome.kind === 'stuck') await shielded(() => sayStillExcluded(run, outcome.cause));
     if (run.incidentRun === undefined) await shielded(() => report(run, result));
     return result;
   }
@@ -89,6 +90,16 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   if (isCancellation(outcome.cause) && run.incidentRun === undefined)
     await shielded(() => report(run, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }));
   throw outcome.cause;
+}
+
+/** A way back that failed is said: nobody else would notice a host that is well and takes no VMs. */
+async function sayStillExcluded(run: Run, cause: unknown): Promise<void> {
+  const { hostId, incidentId } = run.input;
+  const why = faultOf(cause)?.sentence ?? String(cause);
+  const sentence = `${hostId} was not fenced, and could not be put back into placement: ${why}`;
+  const nextCommand = `vmedic host readmit ${hostId} --reason "..."`;
+  const alert = { key: `excluded:${hostId}`, severity: 'critical', sentence, nextCommand } as const;
+  await look.notePhase({ incidentId, key: 'still-excluded', change: {}, sentence, alert });
 }
 
 function listen(run: Run): void {
@@ -181,7 +192,7 @@ async function decision(run: Run): Promise<FenceHostResult | undefined> {
 
 /** Tries the levels in order; returns the faults of all of them when none proved the host off. */
 async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
-  const { hostId, incidentId, evenIfAlive } = run.input;
+  const { hostId, incidentId, evenIf } = run.input;
   const faults: Fault[] = [];
   if (run.brief.fenceLevels.length === 0)
     faults.push(
@@ -194,8 +205,9 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
   for (const level of run.brief.fenceLevels) {
     show(run, `switching off by ${level.name} (attempt ${run.attempts + 1})`);
     if (run.attempts > 0 || faults.length > 0) await tellIncident(run, 'fencing', level.name, []);
-    const result = await tryLevel({ hostId, incidentId, level, evenIfAlive });
+    const result = await tryLevel({ hostId, incidentId, level, evenIf });
     if (result.kind === 'off') return { kind: 'fenced', evidence: result.evidence };
+    if (result.kind === 'degraded') return { kind: 'degraded', why: result.why };
     if (result.kind === 'alive-again') {
       const boot = isNewBoot(run.brief.knownBootId, result.bootId) ? 'new' : 'same';
       return { kind: 'alive-again', boot, bootId: result.bootId, why: result.why };

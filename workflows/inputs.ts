@@ -1,4 +1,5 @@
 /** Inputs and results of the workflows: plain data, no secrets (they stay on the server for the whole retention). */
+import type { LevelInput } from '../activities/fence';
 import type { IncidentBrief } from '../activities/incident';
 import type { FenceEvidence } from '../domain/evidence';
 import type { Fault } from '../domain/faults';
@@ -54,8 +55,7 @@ export interface FenceHostInput {
   readonly mode: Mode;
   readonly trigger: Trigger;
   readonly epoch: number;
-  /** A person ordered it for a host that may be well: the check that it is not alive again is left out. */
-  readonly evenIfAlive: boolean;
+  readonly evenIf: LevelInput['evenIf'];
   /** What the incident has read of the host already; undefined when this fence is an incident of its own. */
   readonly brief: IncidentBrief | undefined;
 }
@@ -68,6 +68,8 @@ export type FenceHostResult =
       readonly bootId: string | undefined;
       readonly why: string;
     }
+  /** It answers again, in part: not switched off, because nobody has said that it may be. */
+  | { readonly kind: 'degraded'; readonly why: string }
   | { readonly kind: 'aborted'; readonly by: string; readonly why: string }
   | { readonly kind: 'rehearsed'; readonly would: readonly string[] };
 
@@ -106,7 +108,7 @@ export interface RestartVmInput {
  * How runs may end, besides being cancelled: read by whoever must have met every one of them. The types beside them hold the lists whole.
  */
 export const endings = {
-  fenceHost: ['fenced', 'alive-again', 'aborted', 'rehearsed'],
+  fenceHost: ['fenced', 'alive-again', 'degraded', 'aborted', 'rehearsed'],
   releaseLocks: ['free', 'blocked'],
   restartVm: ['running', 'guest-degraded'],
 } as const satisfies {

@@ -31,6 +31,10 @@ export interface Run {
   /** A person said `resume`: whatever waits tries again at once. */
   goOn: boolean;
   bootId: string | undefined;
+  /** A person has said that it may be fenced although its kernel answers. */
+  evenIfDegraded: boolean;
+  /** It was proven off, or has rebooted: its VMs are down until they are started again. */
+  vmsAreDown: boolean;
   readonly done: (VmResult | RestartVmResult)[];
   readonly stuck: Map<string, VmResult>;
   sentence?: string;

@@ -18,9 +18,9 @@ import type { IncidentBrief } from '../activities/incident';
 import type { FenceEvidence } from '../domain/evidence';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
-import { isClosed, type RecoveryState, type VmResult } from '../domain/recovery-state';
-import { admit, confirm, takeAbort } from './admit-host';
-import { look, otherRun, wayBack } from './activity-options';
+import { isClosed, type RecoveryState } from '../domain/recovery-state';
+import { admit, confirm, needApproval, takeAbort } from './admit-host';
+import { look, otherRun } from './activity-options';
 import { shielded } from './cancellation';
 import { faultOf } from './failures';
 import type { fenceHost } from './fence-host';
@@ -33,11 +33,12 @@ import type {
   ReleaseLocksResult,
 } from './inputs';
 import { fenceOrderSignal } from './messages';
-import { listen, move, type Run, show, waitFor } from './recover-host-run';
+import { listen, move, type Run, waitFor } from './recover-host-run';
+import { closeAborted, report } from './recover-host-report';
 import { rehearse } from './rehearse-host';
 import type { releaseLocks } from './release-locks';
 import { type FanOut, restartAll } from './restart-all';
-import { showPhase, subject } from './search-attributes';
+import { subject } from './search-attributes';
 
 export const recoverHostSteps = [
   'confirm',
@@ -64,6 +65,8 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     said: {},
     goOn: false,
     bootId: input.carried?.bootId,
+    evenIfDegraded: false,
+    vmsAreDown: input.carried !== undefined,
     done: [...(input.carried?.done ?? [])],
     stuck: new Map(),
   };
@@ -86,9 +89,12 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
 
 /** Up to the plan; undefined when the incident is over without one (dismissed, aborted). */
 async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefined> {
-  await persist(run, () => confirm(run));
-  if (run.state.phase === 'admitted') await persist(run, () => admit(run));
-  if (run.state.phase === 'admitted') await persist(run, () => fence(run));
+  do {
+    await persist(run, () => confirm(run));
+    if (run.state.phase === 'admitted') await persist(run, () => admit(run));
+    if (run.state.phase === 'admitted') await persist(run, () => fence(run));
+    // Only a host that was found degraded when it was to be switched off comes back to the question whether it may be.
+  } while (run.state.phase === 'held');
   while (['fenced', 'releasing', 'blocked-locks'].includes(run.state.phase))
     await persist(run, () => release(run));
   if (run.state.phase !== 'restarting') return undefined;
@@ -125,7 +131,8 @@ async function fence(run: Run): Promise<void> {
   if (takeAbort(run)) return;
   move(run, { event: 'fence-begun', level: run.brief.fenceLevels[0]?.name ?? '(no device)' });
   const workflowId = workflowIds.fence(hostId);
-  const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIfAlive: false, brief: run.brief };
+  const evenIf = run.evenIfDegraded || run.brief.policy.fenceDegraded ? ('degraded' as const) : undefined;
+  const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIf, brief: run.brief };
   let result: FenceHostResult | undefined;
   try {
     const child = await startChild<typeof fenceHost>('fenceHost', {
@@ -144,8 +151,13 @@ async function fence(run: Run): Promise<void> {
   }
   // Ended from outside without a result, it proves nothing, and its ID is free: the fence is this incident's own now.
   if (result === undefined) return fence(run);
+  run.vmsAreDown = result.kind === 'fenced' || (result.kind === 'alive-again' && result.boot === 'new');
   if (result.kind === 'fenced') move(run, { event: 'off-proven', evidence: result.evidence });
+  // Said while the fence was on its way to another end: nothing more is done, whatever it was.
+  else if (takeAbort(run)) return;
   else if (result.kind === 'aborted') move(run, { event: 'aborted', by: result.by, why: result.why });
+  else if (result.kind === 'degraded')
+    await needApproval(run, `${hostId} is degraded, not dead: ${result.why}. It was not switched off`);
   else if (result.kind === 'alive-again') {
     run.bootId = result.bootId;
     move(run, { event: 'alive-again', boot: result.boot, why: `${hostId} is alive again: ${result.why}` });
@@ -228,50 +240,5 @@ async function nextPage(
   return continueAsNew<typeof recoverHost>({
     ...run.input,
     carried: { evidence, done, left, held, bootId },
-  });
-}
-
-async function report(run: Run): Promise<RecoverHostResult> {
-  const { state } = run;
-  if (!isClosed(state.phase)) throw new Error(`reported in phase ${state.phase}`);
-  const { hostId, incidentId } = run.input;
-  const cameBack = run.bootId !== undefined && state.phase !== 'dismissed';
-  if (cameBack) await look.acceptBoot({ hostId, bootId: run.bootId as string });
-  const down = run.done.filter((v) => v.phase !== 'running');
-  const sentence = 'why' in state ? state.why : sentenceOf(run.done, down);
-  showPhase(state.phase);
-  const nextCommand = down.length === 0 ? undefined : `vmedic incident show ${incidentId}`;
-  const alert = { key: `host:${hostId}:${incidentId}`, sentence: `${hostId}: ${sentence}`, nextCommand };
-  const outcome = state.phase as RecoverHostResult['outcome'];
-  await look.closeIncident({
-    incidentId,
-    outcome: outcome === 'rehearsed' ? 'dismissed' : outcome,
-    phase: state.phase,
-    sentence,
-    nextCommand,
-    facts: { vms: run.done },
-    notUp: down,
-    alert: { ...alert, severity: down.length === 0 ? 'info' : 'critical' },
-    clearAlerts: [`waiting:${hostId}`, `unfenced:${hostId}`],
-  });
-  show(run, sentence);
-  return { incidentId, hostId, outcome, sentence, vms: run.done, would: [] };
-}
-
-function sentenceOf(all: readonly VmResult[], down: readonly VmResult[]): string {
-  if (down.length === 0) return `all ${all.length} VMs run again`;
-  const named = down.slice(0, limits.detailLinesMax).map((v) => `${v.name} (${v.phase})`);
-  return `${all.length - down.length} of ${all.length} VMs run again; not: ${named.join(', ')}`;
-}
-
-async function closeAborted(run: Run, by: string, why: string): Promise<void> {
-  await wayBack.closeIncident({
-    incidentId: run.input.incidentId,
-    outcome: 'aborted',
-    phase: 'aborted',
-    sentence: `stopped by ${by}: ${why}`,
-    nextCommand: undefined,
-    facts: { phase: run.state.phase },
-    clearAlerts: [`waiting:${run.input.hostId}`],
   });
 }

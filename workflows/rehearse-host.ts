@@ -30,6 +30,7 @@ export async function rehearse(run: Run): Promise<RecoverHostResult> {
       incidentId,
       incidentBeganAt: run.brief.openedAt,
       evidence: [],
+      afterRetry: false,
       target: vm.target,
       assumeOff: hostId,
     });

@@ -27,6 +27,7 @@ export interface Run {
   incidentRun: string | undefined;
   resolution: (messages.Said & { readonly resolution: messages.StuckResolution }) | undefined;
   readonly evidence: FenceEvidence[];
+  afterRetry: boolean;
   readonly beganAt: string;
   readonly scope: CancellationScope;
 }
@@ -119,6 +120,7 @@ export const basisOf = (run: Run): StartBasis => ({
   incidentId: run.input.incidentId,
   incidentBeganAt: run.beganAt,
   evidence: run.evidence,
+  afterRetry: run.afterRetry,
 });
 
 /** Tells the incident that this VM waits for a person. */

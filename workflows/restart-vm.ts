@@ -42,6 +42,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     incidentRun: workflowInfo().parent?.workflowId,
     resolution: undefined,
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
+    afterRetry: false,
     beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
     scope: new CancellationScope({ cancellable: true }),
   };
@@ -74,9 +75,10 @@ async function untilEnded(run: Run): Promise<Attempt> {
     } else if (attempt.kind === 'next-target') {
       return { kind: 'over', phase: 'blocked', fault: attempt.fault };
     } else if (attempt.kind === 'stuck') {
-      const resolution = await waitForPerson(run, attempt.fault);
+      const resolution = await waitForPerson(run, attempt.fault, () => mayGoOn(attempt.fault));
       if (resolution === 'give-up') return { kind: 'given-up', fault: attempt.fault };
       if (resolution === 'aborted') return stopped(run, run.aborted as messages.Said);
+      run.afterRetry = resolution === 'retry';
       avoid.length = 0;
       run.target = undefined;
     } else {
@@ -84,6 +86,10 @@ async function untilEnded(run: Run): Promise<Attempt> {
     }
   }
 }
+
+/** An old definition waits for nobody but its host: when that answers, or is proven off, the run goes on by itself. */
+const mayGoOn = async (why: Fault): Promise<boolean> =>
+  why.code === 'OLD_DEFINITION_LEFT' && look.answersOrIsOff({ hostId: why.facts['host'] as HostId });
 
 async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt> {
   let prepared: Prepared | undefined;

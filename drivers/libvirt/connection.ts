@@ -10,7 +10,7 @@ import {
   handleType,
 } from 'cockatiel';
 import { DriverFault } from '../../domain/faults';
-import type { HostId, VmId } from '../../domain/ids';
+import type { HostId } from '../../domain/ids';
 import type { ObservedVm, Timestamp } from '../../domain/observations';
 import { Lane } from '../child-processes/lane';
 import { manyMayListen } from '../child-processes/signals';
@@ -41,8 +41,6 @@ export interface HostSnapshot {
   /** When the read began: nothing in it is older. */
   readonly observedAt: Timestamp;
   readonly vms: readonly ObservedVm[];
-  /** VMs with a saved memory image, which a start would restore. */
-  readonly saved: ReadonlySet<VmId>;
 }
 
 /** Silences in a row before the host is left alone for a while. It is then "unreachable", never "down". */
@@ -253,27 +251,26 @@ const snapshotCommands = [
   'list --all --with-managed-save --uuid',
 ];
 
-function joinLists(
-  sections: readonly string[],
-): { vms: ObservedVm[]; saved: ReadonlySet<VmId> } | { disagreement: string } {
+function joinLists(sections: readonly string[]): { vms: ObservedVm[] } | { disagreement: string } {
   const [stats = '', names = '', persistent = '', autostart = '', saved = ''] = sections;
   const states = parseDomstats(stats);
   const listed = parseUuidNames(names);
   const persistentIds = parseUuids(persistent);
   const autostartIds = parseUuids(autostart);
+  const savedIds = parseUuids(saved);
   const onlyListed = listed.filter((v) => !states.has(v.name)).map((v) => v.name);
   const listedNames = new Set(listed.map((v) => v.name));
   const onlyStated = [...states.keys()].filter((n) => !listedNames.has(n));
   const odd = [...onlyListed, ...onlyStated];
   if (odd.length > 0) return { disagreement: `${odd.join(', ')} stands in one of them only` };
   return {
-    saved: parseUuids(saved),
     vms: listed.map((v) => ({
       vmId: v.id,
       name: v.name,
       ...stateOf(states.get(v.name) ?? { state: 0, reason: 0 }),
       persistent: persistentIds.has(v.id),
       autostart: autostartIds.has(v.id),
+      savedImage: savedIds.has(v.id),
     })),
   };
 }

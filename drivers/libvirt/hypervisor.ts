@@ -228,10 +228,10 @@ class Libvirt implements LibvirtHypervisor {
     vm: VmId,
     signal: AbortSignal,
     readAt?: Timestamp,
-  ): Promise<{ seen: ObservedVm | undefined; saved: boolean } | ActOutcome> {
+  ): Promise<{ seen: ObservedVm | undefined } | ActOutcome> {
     try {
-      const { vms, saved } = connection.lastSnapshot(readAt) ?? (await connection.snapshot(signal));
-      return { seen: vms.find((v) => v.vmId === vm), saved: saved.has(vm) };
+      const { vms } = connection.lastSnapshot(readAt) ?? (await connection.snapshot(signal));
+      return { seen: vms.find((v) => v.vmId === vm) };
     } catch (error) {
       if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
       throw error;

@@ -36,12 +36,12 @@ export function outcomeOf(
 export function settledBeforeStart(
   host: HostId,
   vm: string,
-  before: { seen: ObservedVm | undefined; saved: boolean },
+  before: { seen: ObservedVm | undefined },
 ): ActOutcome | undefined {
   const refuse = (detail: string): Refusal => refused(fault('START_REFUSED', { host, vm, detail }));
   const state = before.seen?.state;
   if (state === 'running') return ok;
-  if (before.saved)
+  if (before.seen?.savedImage === true)
     return refuse(
       'a saved memory image of it lies there; restored onto a disk that went on without it, it would destroy it',
     );

@@ -85,6 +85,26 @@ export const stories: Readonly<Record<string, Story>> = {
       ];
     },
   },
+  'a host found degraded when it was to be switched off': {
+    async tell(s) {
+      s.controls.setDevice(bmc(s), { mode: 'silent' });
+      s.controls.freeze(s.host('a'));
+      const run = await s.recoverHost('a');
+      await untilPhase(run, 'blocked-unfenced');
+      const { workflowId } = partsOf(s).fence;
+      const first = (await handle(s, workflowId).describe()).runId;
+      s.controls.killDaemon(s.host('a'));
+      s.controls.thaw(s.host('a'));
+      s.controls.setDevice(bmc(s), { mode: 'works' });
+      await untilPhase(run, 'held');
+      await run.executeUpdate(messages.approveFencingUpdate, { args: [said('its guests are hung')] });
+      await ended(run);
+      return [
+        { pins: 'recovered-although-degraded', run },
+        { pins: 'degraded', run: s.client.workflow.getHandle(workflowId, first) },
+      ];
+    },
+  },
   'a host that rebooted by itself': {
     async tell(s) {
       s.controls.cutPower(s.host('a'));
@@ -164,7 +184,7 @@ export const stories: Readonly<Record<string, Story>> = {
       const input = { hostId: s.host('a'), clusterId: s.spec.clusters[0]?.id, incidentId: 'none', epoch: 1 };
       const fence = await s.client.workflow.start('fenceHost', {
         ...{ workflowId: workflowIds.rehearsal(s.host('a'), 'fence'), taskQueue: s.taskQueue },
-        args: [{ ...input, mode: 'rehearse', trigger: testTrigger(), evenIfAlive: false, brief: undefined }],
+        args: [{ ...input, mode: 'rehearse', trigger: testTrigger(), evenIf: undefined, brief: undefined }],
       });
       for (const run of [host, vm, fence]) await ended(run);
       return [

@@ -146,7 +146,10 @@ export class RealRecovery {
     const ending = await this.ending(run);
     const result = ending.kind === 'finished' && 'outcome' in ending.result ? ending.result : undefined;
     const down = result?.vms.filter((vm) => vm.phase !== 'running').map((vm) => [vm.name, vm.phase]) ?? [];
-    const asWanted = JSON.stringify(down) === JSON.stringify(Object.entries(notUp));
+    // VMs settle in any order.
+    const inOrder = (all: readonly unknown[]): string =>
+      JSON.stringify(all.map((v) => JSON.stringify(v)).sort());
+    const asWanted = inOrder(down) === inOrder(Object.entries(notUp));
     if (result?.outcome === outcome && asWanted) return;
     const told = (await this.inventory.timeline(run.incidentId)).map(
       (e) => `${e.at} ${e.kind}: ${e.sentence}`,

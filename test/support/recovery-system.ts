@@ -20,6 +20,7 @@ import { World } from '../../drivers/simulated/world';
 import type { WorldSpec } from '../../drivers/simulated/world-spec';
 import {
   powerQueue,
+  type FenceHostInput,
   type RecoverHostInput,
   type RecoverHostResult,
   type RestartVmInput,
@@ -54,7 +55,10 @@ export interface RecoverySystem {
     letter: string,
     options?: Partial<RecoverHostInput>,
   ): Promise<WorkflowHandle<typeof recoverHost>>;
-  fenceHost(letter: string, options?: { evenIfAlive?: boolean }): Promise<WorkflowHandle<typeof fenceHost>>;
+  fenceHost(
+    letter: string,
+    options?: Pick<FenceHostInput, 'evenIf'>,
+  ): Promise<WorkflowHandle<typeof fenceHost>>;
   restartVm(name: string, options?: Partial<RestartVmInput>): Promise<WorkflowHandle<typeof restartVm>>;
   /** Ends the worker as a crash would (nothing is waited for), or starts a new one. */
   stopWorker(): Promise<void>;
@@ -227,7 +231,7 @@ function asking(client: Client, taskQueue: string, spec: WorldSpec, prefix: stri
         ...{ workflowId, taskQueue, args: [input], memo: memo(input.incidentId) },
       });
     },
-    fenceHost(letter: string, more: { evenIfAlive?: boolean } = {}) {
+    fenceHost(letter: string, more: Pick<FenceHostInput, 'evenIf'> = { evenIf: 'alive' }) {
       const id = incidentId({ kind: 'host', hostId: host(letter) }, 1);
       const order = {
         hostId: host(letter),
@@ -236,11 +240,10 @@ function asking(client: Client, taskQueue: string, spec: WorldSpec, prefix: stri
         epoch: 1,
         mode: 'act',
       } as const;
-      const evenIfAlive = more.evenIfAlive ?? true;
       return client.workflow.start<typeof fenceHost>('fenceHost', {
         workflowId: workflowIds.fence(host(letter)),
         taskQueue,
-        args: [{ ...order, trigger: testTrigger(), evenIfAlive, brief: undefined }],
+        args: [{ ...order, trigger: testTrigger(), ...more, brief: undefined }],
         memo: memo(id),
       });
     },

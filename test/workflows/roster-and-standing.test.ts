@@ -30,7 +30,7 @@ it.each(['quarantined', 'maintenance', 'in-service'] as const)(
     const a = system.host('a');
     const record = await system.inventory.host(a);
     await system.inventory.updateHost(a, record?.version ?? 0, { standing });
-    const run = await system.fenceHost('a', { evenIfAlive: false });
+    const run = await system.fenceHost('a', { evenIf: undefined });
     await expect(run.result()).resolves.toMatchObject({ kind: 'alive-again' });
     expect(await system.inventory.host(a)).toMatchObject({ standing });
     await judge(system);

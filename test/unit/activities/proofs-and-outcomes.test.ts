@@ -6,7 +6,12 @@ import type { Environment } from '../../../activities/environment';
 import { freshEvidence } from '../../../activities/fence';
 import { readBackStart } from '../../../activities/start-outcome';
 import { permitFor } from '../../../activities/start-permit';
-import { evidenceFromReadings, type FenceEvidence, isRefused } from '../../../domain/evidence';
+import {
+  evidenceFromAttestation,
+  evidenceFromReadings,
+  type FenceEvidence,
+  isRefused,
+} from '../../../domain/evidence';
 import { DriverFault, fault } from '../../../domain/faults';
 import { defaultPolicy, limits } from '../../../domain/limits';
 import {
@@ -58,13 +63,40 @@ it('rests on the newest proof of a host that came back and failed again', async 
   };
   const facing = env({ inventory, lists: { read: (id: typeof a) => listOf(id) } });
   const began = new Date(Date.now() - 1_000).toISOString();
-  const permit = (evidence: readonly FenceEvidence[]) =>
+  const permit = (evidence: readonly FenceEvidence[], afterRetry = false) =>
     act(() =>
-      permitFor(facing, vm, b, { vmId, incidentId: first.incidentId, incidentBeganAt: began, evidence }),
+      permitFor(facing, vm, b, {
+        ...{ vmId, incidentId: first.incidentId, incidentBeganAt: began },
+        ...{ evidence, afterRetry },
+      }),
     );
   expect(await permit([first, second])).toHaveProperty('permit');
   // The control: a proof that has lapsed is none.
   expect(await permit([first])).toMatchObject({ refused: { code: 'EVIDENCE_CONTRADICTED' } });
+  // A person who has looked into it says go on: the host answers, so its own list counts.
+  expect(await permit([first], true)).toMatchObject({
+    permit: { accounts: [{ hostId: a, by: 'own-list' }, { hostId: b }] },
+  });
+});
+
+it('listens once more to a host before it acts on the word of a person that it is off', async () => {
+  const facts = { id: evidenceId(off(1).incidentId, 2), hostId: a, incidentId: off(1).incidentId };
+  const at = new Date(Date.now() - limits.evidenceAgeMsMax * 100).toISOString();
+  const attested = evidenceFromAttestation(facts, { by: 'alice', reason: 'I pulled its plug', at });
+  if (isRefused(attested)) throw new Error(attested.refused.join('; '));
+  const lapsed: string[] = [];
+  const inventory = {
+    evidence: () => Promise.resolve({ evidence: attested, lapsedAt: undefined }),
+    lapseEvidence: (id: string) => Promise.resolve(void lapsed.push(id)),
+  };
+  const hearing = (says: string) =>
+    env({ inventory, hypervisor: { probe: () => Promise.resolve({ source: 'hypervisor', says }) } });
+  expect(await act(() => freshEvidence(hearing('silent'), attested))).toBe(attested);
+  expect(lapsed).toEqual([]);
+  await expect(act(() => freshEvidence(hearing('answers'), attested))).rejects.toMatchObject({
+    fault: { code: 'EVIDENCE_CONTRADICTED' },
+  });
+  expect(lapsed).toEqual([a]);
 });
 
 it('sends a refused password no more often than allowed when aged evidence is read again', async () => {
@@ -105,9 +137,44 @@ it('names a refusal to undefine as what it is, so that it reaches a person', asy
   await expect(takeAway(silent)).rejects.toMatchObject({ fault: { class: 'transient' } });
 });
 
+describe('a definition of an attempt that is taken back', () => {
+  const calls: string[] = [];
+  const facing = (savedImage: boolean) =>
+    env({
+      lists: {
+        read: (id: typeof a) => {
+          const seen = { vmId, name: 'vm-001', state: 'shut-off', reason: 'saved', savedImage };
+          return listOf(id, calls.includes('undefine') ? [] : [seen]);
+        },
+      },
+      hypervisor: { undefine: () => Promise.resolve(calls.push('undefine')).then(() => ({ kind: 'ok' })) },
+      inventory: { removeSighting: () => Promise.resolve(void calls.push('removeSighting')) },
+    });
+  beforeEach(() => calls.splice(0));
+
+  it('stays, and its host stays accounted for, where a memory image was saved by somebody', async () => {
+    await act(() => takeDefinitionAway(facing(true), vm, b, 'left-alone'));
+    expect(calls).toEqual([]);
+  });
+
+  it('goes where nothing was saved, and an outdated image goes once the VM runs elsewhere', async () => {
+    await act(() => takeDefinitionAway(facing(false), vm, b, 'left-alone'));
+    expect(calls.splice(0)).toEqual(['undefine', 'removeSighting']);
+    await act(() => takeDefinitionAway(facing(true), vm, b));
+    expect(calls).toEqual(['undefine', 'removeSighting']);
+  });
+});
+
 describe('a start that could not be sent', () => {
   const facing = env({ lists: { read: (id: typeof a) => listOf(id) } });
-  const basis = { vmId, incidentId: off(1).incidentId, incidentBeganAt: '', evidence: [], target: b };
+  const basis = {
+    vmId,
+    incidentId: off(1).incidentId,
+    incidentBeganAt: '',
+    evidence: [],
+    afterRetry: false,
+    target: b,
+  };
   const unreachable = { kind: 'unreachable', fault: fault('HYPERVISOR_BUSY', { host: b }) } as const;
   const aged = { kind: 'refused', fault: fault('PERMIT_REFUSED', { host: b }) } as const;
   const answer = (problem: typeof unreachable | typeof aged, askedBefore: boolean, attempt = 1) =>

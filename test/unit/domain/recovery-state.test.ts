@@ -82,11 +82,11 @@ const arrows: Readonly<Record<RecoveryPhase, Readonly<Record<string, RecoveryPha
   },
   fencing: {
     ...{ 'fence-begun': 'fencing', 'fence-failed': 'blocked-unfenced', 'off-proven': 'fenced' },
-    ...{ ...returns, ...stopped },
+    ...{ 'needs-approval': 'held', ...returns, ...stopped },
   },
   'blocked-unfenced': {
     ...{ 'fence-begun': 'fencing', 'fence-failed': 'blocked-unfenced', 'off-proven': 'fenced' },
-    ...{ ...returns, ...stopped },
+    ...{ 'needs-approval': 'held', ...returns, ...stopped },
   },
   fenced: { 'release-begun': 'releasing', ...stopped },
   releasing: {
