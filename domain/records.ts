@@ -123,4 +123,7 @@ export interface AlertRecord {
   readonly incidentId: IncidentId | undefined;
   readonly raisedAt: Timestamp;
   readonly clearedAt: Timestamp | undefined;
+  /** A person has seen it; until then a critical one pages again. */
+  readonly acknowledgedAt?: Timestamp | undefined;
+  readonly acknowledgedBy?: string | undefined;
 }

@@ -18,7 +18,16 @@ export interface Ports {
 
 export type { ActOutcome, HypervisorPort, ReadDefinition } from './hypervisor';
 export type { DiskSight, HealthMark, HostCommandsPort } from './host-commands';
+export type { DeliveriesPort, Delivery, Notice, OutcomeFigures } from './deliveries';
+export type { AnswerClaim, FrontDoorPort, KeptAnswer } from './front-door';
 export type { FencingPort } from './fencing';
-export type { DeviceHealth, DiscoveredVm, IncidentChange, InventoryPort, Sighting } from './inventory';
+export type {
+  DeviceHealth,
+  DiscoveredVm,
+  IncidentChange,
+  IncidentPlace,
+  InventoryPort,
+  Sighting,
+} from './inventory';
 export type { NotifierPort } from './notifier';
 export type { HeldLock, LockListing, StorageLocksPort, StorageReadiness, VolumesPort } from './storage';

@@ -35,6 +35,9 @@ export interface DiscoveredVm {
   readonly definitionText: string | undefined;
 }
 
+/** Where an incident stands in a list that is newest first. */
+export type IncidentPlace = Pick<IncidentRecord, 'openedAt' | 'epoch' | 'incidentId'>;
+
 export type IncidentChange = Partial<
   Pick<IncidentRecord, 'phase' | 'summary' | 'nextCommand' | 'outcome' | 'closedAt'>
 >;
@@ -111,6 +114,8 @@ export interface InventoryPort {
     readonly vmId?: VmId;
     readonly clusterId?: ClusterId;
     readonly limit?: number;
+    /** The last one of the page before. */
+    readonly olderThan?: IncidentPlace;
   }): Promise<IncidentRecord[]>;
   updateIncident(id: IncidentId, change: IncidentChange): Promise<IncidentRecord>;
 
@@ -121,7 +126,8 @@ export interface InventoryPort {
       readonly key: string;
     })[],
   ): Promise<void>;
-  timeline(id: IncidentId): Promise<TimelineEntry[]>;
+  /** Oldest first; only what comes after `afterSeq` when it is given. */
+  timeline(id: IncidentId, afterSeq?: number): Promise<TimelineEntry[]>;
 
   storeEvidence(evidence: FenceEvidence): Promise<void>;
   evidence(id: EvidenceId): Promise<EvidenceRecord | undefined>;

@@ -6,7 +6,7 @@ import { alerts } from './schema';
 
 type AlertRow = typeof alerts.$inferSelect;
 
-const record = (row: AlertRow): AlertRecord => ({
+export const alertRecord = (row: AlertRow): AlertRecord => ({
   key: row.key,
   severity: row.severity,
   sentence: row.sentence,
@@ -14,6 +14,8 @@ const record = (row: AlertRow): AlertRecord => ({
   incidentId: row.incidentId ?? undefined,
   raisedAt: row.raisedAt,
   clearedAt: row.clearedAt ?? undefined,
+  acknowledgedAt: row.acknowledgedAt ?? undefined,
+  acknowledgedBy: row.acknowledgedBy ?? undefined,
 });
 
 export const alertRows = (
@@ -49,6 +51,6 @@ export const alertRows = (
     const rows = await connections.run((db) =>
       db.select().from(alerts).where(where).orderBy(desc(alerts.raisedAt), desc(alerts.id)),
     );
-    return rows.map(record);
+    return rows.map(alertRecord);
   },
 });

@@ -1,5 +1,5 @@
 import { and, desc, eq, isNull, or, sql } from 'drizzle-orm';
-import type { IncidentChange, InventoryPort } from '../../activities/ports';
+import type { IncidentChange, IncidentPlace, InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
 import type { HostId, IncidentId, IncidentTarget, VmId } from '../../domain/ids';
 import { limits } from '../../domain/limits';
@@ -14,7 +14,7 @@ type IncidentRow = typeof incidents.$inferSelect;
 /** Tries to open: a second one is needed only when the incident that stood in the way was closed in between. */
 const opensMax = 3;
 
-const record = (row: IncidentRow): IncidentRecord => ({
+export const incidentRecord = (row: IncidentRow): IncidentRecord => ({
   incidentId: row.incidentId,
   target: targetOf(row),
   clusterId: row.clusterId,
@@ -68,6 +68,7 @@ export const incidentRows = (
       filter.open === undefined ? undefined : sql`(${incidents.closedAt} is null) = ${filter.open}`,
       target === undefined ? undefined : ofTarget(target),
       filter.clusterId === undefined ? undefined : eq(incidents.clusterId, filter.clusterId),
+      filter.olderThan === undefined ? undefined : olderThan(filter.olderThan),
     );
     const rows = await connections.run((db) => {
       const query = db
@@ -77,11 +78,16 @@ export const incidentRows = (
         .orderBy(desc(incidents.openedAt), desc(incidents.epoch), desc(incidents.incidentId));
       return filter.limit === undefined ? query : query.limit(filter.limit);
     });
-    return rows.map(record);
+    return rows.map(incidentRecord);
   },
 
   updateIncident: (id, change) => connections.run((db) => update(db, id, change), { incident: id }),
 });
+
+/** After this one in the order of the list, which is newest first. */
+const olderThan = ({ openedAt, epoch, incidentId }: IncidentPlace) =>
+  sql`(${incidents.openedAt}, ${incidents.epoch}, ${incidents.incidentId})
+    < (${openedAt}::timestamptz, ${epoch}::int, ${incidentId}::text)`;
 
 const oneIncident = prepared((db) =>
   db
@@ -93,7 +99,7 @@ const oneIncident = prepared((db) =>
 
 async function readIncident(db: Db, id: IncidentId): Promise<IncidentRecord | undefined> {
   const [row] = await oneIncident(db).execute({ id });
-  return row === undefined ? undefined : record(row);
+  return row === undefined ? undefined : incidentRecord(row);
 }
 
 async function open(
@@ -117,7 +123,7 @@ async function open(
       })
       .onConflictDoNothing()
       .returning();
-    if (opened !== undefined) return record(opened);
+    if (opened !== undefined) return incidentRecord(opened);
     const [inTheWay] = await db
       .select()
       .from(incidents)
@@ -127,7 +133,7 @@ async function open(
       .limit(1);
     if (inTheWay === undefined) continue;
     // A late repeat for an incident that is over changes nothing: its record is what the caller needs to see that.
-    if (inTheWay.closedAt !== null) return record(inTheWay);
+    if (inTheWay.closedAt !== null) return incidentRecord(inTheWay);
     const attached = await attach(db, inTheWay.incidentId, trigger);
     // Closed in between, it is not "the one open already": the next try opens the one that was asked for.
     if (attached !== undefined && (attached.closedAt === undefined || attached.incidentId === incidentId))
@@ -150,7 +156,7 @@ async function attach(db: Db, id: IncidentId, trigger: Trigger): Promise<Inciden
     })
     .where(and(eq(incidents.incidentId, id), sql`not ${incidents.triggers} @> ${one}::jsonb`))
     .returning();
-  return row === undefined ? readIncident(db, id) : record(row);
+  return row === undefined ? readIncident(db, id) : incidentRecord(row);
 }
 
 /** Only the fields named change; one that is named and undefined is emptied. The same again writes nothing. */
@@ -173,7 +179,7 @@ async function update(db: Db, id: IncidentId, change: IncidentChange): Promise<I
       .set({ ...columns, version: sql`${incidents.version} + 1` })
       .where(and(eq(incidents.incidentId, id), or(...differs)))
       .returning();
-    if (row !== undefined) return record(row);
+    if (row !== undefined) return incidentRecord(row);
   }
   const now = await readIncident(db, id);
   if (now === undefined) throw unknownIncident(id);

@@ -1,18 +1,20 @@
 /** The inventory on PostgreSQL, embedded or any other by URL. Each group of tables has a file of its own. */
 import { sql } from 'drizzle-orm';
-import type { InventoryPort } from '../../activities/ports';
+import type { DeliveriesPort, FrontDoorPort, InventoryPort } from '../../activities/ports';
 import { alertRows } from './alert-rows';
 import { connect, defaultDeadlines, type Deadlines } from './connection';
+import { deliveryRows } from './delivery-rows';
 import { discovery } from './discovery';
 import { evidenceRows } from './evidence-rows';
 import { fenceDeviceRows } from './fence-device-rows';
+import { frontDoorRows } from './front-door-rows';
 import { hostRows } from './host-rows';
 import { incidentRows } from './incident-rows';
 import { reservationRows } from './reservation-rows';
 import { timelineRows } from './timeline-rows';
 import { vmRows } from './vm-rows';
 
-export interface OpenInventory extends InventoryPort {
+export interface OpenInventory extends InventoryPort, FrontDoorPort, DeliveriesPort {
   /** Waits for what is under way, then closes every connection. Once. */
   close(): Promise<void>;
   /** Answers when the server answers a query; throws `INVENTORY_UNREACHABLE` otherwise, within the deadlines. */
@@ -47,6 +49,8 @@ export function openInventory({
     ...evidenceRows(connections),
     ...fenceDeviceRows(connections),
     ...alertRows(connections),
+    ...frontDoorRows(connections),
+    ...deliveryRows(connections),
     close: () => connections.close(),
     async ping() {
       await connections.run((db) => db.execute(sql`select 1`));

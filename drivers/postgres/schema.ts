@@ -6,7 +6,6 @@ import { sql } from 'drizzle-orm';
 import {
   bigint,
   boolean,
-  customType,
   foreignKey,
   index,
   integer,
@@ -27,6 +26,7 @@ import type {
   IncidentTarget,
   VmId,
 } from '../../domain/ids';
+import type { Notice } from '../../activities/ports';
 import type {
   AlertRecord,
   HostStanding,
@@ -36,25 +36,7 @@ import type {
   VmDisk,
   VmRecord,
 } from '../../domain/records';
-import { storable, storableText } from './storable';
-
-/** Milliseconds, as the ISO 8601 text in UTC that the domain speaks: what JavaScript can hold, and no more. */
-const instant = customType<{ data: string; driverData: string }>({
-  dataType: () => 'timestamp (3) with time zone',
-  toDriver: (at) => new Date(at).toISOString(),
-  fromDriver: (at) => new Date(at).toISOString(),
-});
-
-/** Words from hypervisors, devices and people: anything may be in them. */
-const words = customType<{ data: string; driverData: string }>({
-  dataType: () => 'text',
-  toDriver: storableText,
-});
-
-const document = customType<{ data: unknown; driverData: unknown }>({
-  dataType: () => 'jsonb',
-  toDriver: (value) => JSON.stringify(storable(value)),
-});
+import { document, instant, words } from './columns';
 
 export const hosts = pgTable('hosts', {
   hostId: text('host_id').$type<HostId>().primaryKey(),
@@ -232,6 +214,9 @@ export const alerts = pgTable(
     incidentId: text('incident_id').$type<IncidentId>(),
     raisedAt: instant('raised_at').notNull(),
     clearedAt: instant('cleared_at'),
+    /** A person has seen it: nobody is paged again. */
+    acknowledgedAt: instant('acknowledged_at'),
+    acknowledgedBy: words('acknowledged_by'),
   },
   (t) => [
     uniqueIndex('alerts_one_open')
@@ -240,3 +225,29 @@ export const alerts = pgTable(
     unique('alerts_once').on(t.key, t.raisedAt),
   ],
 );
+
+/** One row per alert, channel and notice: written before anything is sent, so that a sender that dies leaves work and not silence. */
+export const alertDeliveries = pgTable(
+  'alert_deliveries',
+  {
+    alertId: bigint('alert_id', { mode: 'number' })
+      .notNull()
+      .references(() => alerts.id, { onDelete: 'cascade' }),
+    channel: text('channel').notNull(),
+    notice: text('notice').$type<Notice>().notNull(),
+    /** Counts pages of one raise: 0 is the first, more come while nobody acknowledges. */
+    round: integer('round').notNull().default(0),
+    dueAt: instant('due_at').notNull(),
+    attempts: integer('attempts').notNull().default(0),
+    lastError: words('last_error'),
+    deliveredAt: instant('delivered_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.alertId, t.channel, t.notice, t.round] }),
+    index('alert_deliveries_due')
+      .on(t.dueAt)
+      .where(sql`delivered_at is null`),
+  ],
+);
+
+export { apiTokens, auditTrail, idempotentAnswers, removedIncidents, webhookReceipts } from './front-schema';

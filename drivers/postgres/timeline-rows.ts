@@ -4,7 +4,7 @@
  * hears only when its own lines are committed.
  */
 import { createHash } from 'node:crypto';
-import { and, asc, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, sql } from 'drizzle-orm';
 import type { InventoryPort } from '../../activities/ports';
 import type { IncidentId } from '../../domain/ids';
 import type { TimelineEntry } from '../../domain/records';
@@ -62,7 +62,7 @@ export function timelineRows(connections: Connections): Pick<InventoryPort, 'app
       });
     },
 
-    timeline: (id) => connections.run((db) => wholeTimeline(db).execute({ id })),
+    timeline: (id, after = 0) => connections.run((db) => timelineAfter(db).execute({ id, after })),
   };
 }
 
@@ -82,7 +82,7 @@ const storableEntry = (entry: NewEntry): NewEntry => ({
 
 const ofIncident = eq(timeline.incidentId, sql.placeholder('id'));
 
-const wholeTimeline = prepared((db) =>
+const timelineAfter = prepared((db) =>
   db
     .select({
       incidentId: timeline.incidentId,
@@ -95,9 +95,9 @@ const wholeTimeline = prepared((db) =>
       hash: timeline.hash,
     })
     .from(timeline)
-    .where(ofIncident)
+    .where(and(ofIncident, gt(timeline.seq, sql.placeholder('after'))))
     .orderBy(asc(timeline.seq))
-    .prepare('whole_timeline'),
+    .prepare('timeline_after'),
 );
 
 const incidentLock = prepared((db) =>

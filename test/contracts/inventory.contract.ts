@@ -1,6 +1,8 @@
 /** What every inventory owes, whichever PostgreSQL is beneath it. */
+import { deliveryCases } from './inventory/deliveries.cases';
 import { discoveryCases } from './inventory/discovery.cases';
 import { alertCases, evidenceCases, fenceDeviceCases } from './inventory/evidence.cases';
+import { frontDoorCases } from './inventory/front-door.cases';
 import { hostCases } from './inventory/hosts.cases';
 import { incidentCases } from './inventory/incidents.cases';
 import { reservationCases } from './inventory/reservations.cases';
@@ -20,4 +22,6 @@ export const inventoryCases: readonly InventoryCase[] = [
   ...evidenceCases,
   ...fenceDeviceCases,
   ...alertCases,
+  ...deliveryCases,
+  ...frontDoorCases,
 ];

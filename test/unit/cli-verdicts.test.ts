@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { judge } from '../../client/cli/demo';
 import { exitCodes } from '../../client/cli/exit-codes';
-import { troublesOf } from '../../client/cli/commands/status';
+import { troublesOf } from '../../client/troubles';
 import { codeOf } from '../../client/cli/wait';
 import type { Ending } from '../../client/answers';
 import { hostId } from '../../domain/ids';

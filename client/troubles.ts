@@ -1,0 +1,107 @@
+/** What is wrong now, since when, and the next command for each: what `vmedic status` and the API tell. */
+import type { Fleet } from '../domain/fleet';
+import { millisOf } from '../domain/observations';
+import type { AlertRecord, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
+import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
+import type { TemporalSession } from './temporal';
+
+export interface Trouble {
+  readonly what: string;
+  readonly since: string | undefined;
+  readonly next: string;
+}
+
+/** A host that the watch has not seen for this long is worth a look; it is looked at every few seconds. */
+const unseenMs = 60_000;
+
+/** Everything that is wrong, the gravest first. Pure. */
+export function troublesOf(seen: {
+  readonly fleet: Fleet;
+  readonly hosts: readonly HostRecord[];
+  readonly vms: readonly VmRecord[];
+  readonly open: readonly IncidentRecord[];
+  readonly alerts: readonly AlertRecord[];
+  readonly unpolled: readonly string[];
+}): Trouble[] {
+  const { fleet, hosts, vms, open, alerts, unpolled } = seen;
+  const troubledHosts = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
+  const troubledVms = open.flatMap((i) => (i.target.kind === 'vm' ? [i.target.vmId] : []));
+  return [
+    ...unpolled.map((queue) => ({
+      what: `no worker takes work from the queue "${queue}": nothing goes on until one does`,
+      since: undefined,
+      next: 'vmedic up, or vmedic worker',
+    })),
+    ...open.map((i) => ({
+      what: `incident ${i.incidentId} is ${i.phase}: ${i.summary}`,
+      since: i.openedAt,
+      next: i.nextCommand ?? `vmedic incident watch ${i.incidentId}`,
+    })),
+    ...alerts
+      .filter((a) => a.severity !== 'info' && !open.some((i) => i.incidentId === a.incidentId))
+      .map((a) => ({
+        what: a.sentence,
+        since: a.raisedAt,
+        next:
+          a.nextCommand ??
+          (a.incidentId === undefined ? 'vmedic incident list' : `vmedic incident show ${a.incidentId}`),
+      })),
+    ...fleet.clusters
+      .flatMap((c) => c.hosts)
+      .flatMap((declared) => {
+        if (troubledHosts.includes(declared.id)) return [];
+        return hostTrouble(
+          hosts.find((h) => h.hostId === declared.id),
+          declared.id,
+        );
+      }),
+    ...vms
+      .filter((v) => v.protected && v.desired === 'running' && v.observed.state !== 'running')
+      .filter((v) => !troubledVms.includes(v.vmId) && !troubledHosts.includes(v.hostId))
+      .map((v) => ({
+        what: `VM ${v.name} is to run and is ${v.observed.state} (${v.observed.reason}) on ${v.hostId}`,
+        since: v.observed.at,
+        next: `vmedic vm restart ${v.name}`,
+      })),
+  ];
+}
+
+function hostTrouble(record: HostRecord | undefined, id: string): Trouble[] {
+  const next = `vmedic host show ${id}`;
+  if (record?.lastSeenAt === undefined)
+    return [{ what: `host ${id} was never seen`, since: undefined, next }];
+  if (record.standing === 'in-service') {
+    if (Date.now() - millisOf(record.lastSeenAt) < unseenMs) return [];
+    return [{ what: `host ${id} does not answer`, since: record.lastSeenAt, next }];
+  }
+  if (record.standing === 'maintenance') return [];
+  return [{ what: `host ${id} is ${record.standing} and takes no VMs`, since: record.lastSeenAt, next }];
+}
+
+/** TASK_QUEUE_TYPE_ACTIVITY, whose enum the client package keeps to itself. Activities are what both queues carry. */
+const ofActivities = 2 as never;
+
+/** How long after its last call a worker still counts as there: the server parks a call for a minute at most. */
+const polledMs = 90_000;
+
+/** The queues that no worker polled lately: what waits in them goes on when one does. */
+export async function queuesWithoutWorker({
+  client,
+  settings,
+}: Pick<TemporalSession, 'client' | 'settings'>): Promise<string[]> {
+  const queues = [defaultTaskQueue, powerQueue(defaultTaskQueue)];
+  const polled = await Promise.all(
+    queues.map(async (queue) => {
+      const answer = await client.workflowService.describeTaskQueue({
+        namespace: settings.namespace,
+        taskQueue: { name: queue },
+        taskQueueType: ofActivities,
+      });
+      const fresh = answer.pollers.filter(
+        (p) => Date.now() - Number(p.lastAccessTime?.seconds ?? 0) * 1000 < polledMs,
+      );
+      return fresh.length > 0;
+    }),
+  );
+  return queues.filter((_, i) => polled[i] !== true);
+}
