@@ -160,7 +160,8 @@ export class RecoveryClient {
       if (now?.closedAt !== undefined) return 'changed-meanwhile';
       return this.start(wanted, latest.epoch);
     }
-    if (latest !== undefined && (await this.isLateDuplicate(latest, wanted))) return lateAnswer(latest);
+    if (latest !== undefined && (await this.isLateDuplicate(latest, wanted)))
+      return lateAnswer(latest, await lastRun(this.door.client, latest.workflowId));
     const epoch = (latest?.epoch ?? 0) + 1;
     // Its row may not be written yet, or its run may have ended since the inventory was read: the server's own record decides.
     const last = await lastRun(this.door.client, wanted.workflowId);
@@ -310,12 +311,13 @@ const triggerOf = ({ source, by, reason }: Request): Trigger => ({
   at: new Date().toISOString(),
 });
 
-const lateAnswer = (closed: IncidentRecord): StartAnswer => ({
+const lateAnswer = (closed: IncidentRecord, last: WorkflowExecutionDescription | undefined): StartAnswer => ({
   answer: 'same',
   open: false,
   incidentId: closed.incidentId,
   workflowId: closed.workflowId,
-  runId: undefined,
+  // Undefined once the server has forgotten the run, or has one for another incident.
+  runId: last !== undefined && memoOf(last)?.incidentId === closed.incidentId ? last.runId : undefined,
   type: 'recoverHost',
   sentence: `it was ${closed.outcome ?? 'handled'} at ${closed.closedAt ?? ''}, and the host was not readmitted since`,
 });

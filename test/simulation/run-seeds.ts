@@ -9,8 +9,7 @@ import type { IncidentRecord } from '../../domain/records';
 import type { RecoverHostResult } from '../../workflows/inputs';
 import { recoveryStatusQuery, vmStatusQuery } from '../../workflows/messages';
 import { fleetOf } from '../../drivers/simulated/sample-world';
-import type { OpenInventory } from '../../drivers/postgres';
-import { type Excuse, readInventoryRows } from '../checkers/facts';
+import { type Excuse, type InventoryRows, readInventoryRows } from '../checkers/facts';
 import { asText, judge } from '../checkers/judge';
 import { freshInventory } from '../support/inventory';
 import { discover, type Intercept, quietRuntime, workerSet } from '../support/recovery-system';
@@ -68,7 +67,9 @@ export async function runSeeds(plans: readonly Plan[], mutant: Mutant = {}): Pro
     });
     const atRest = await Promise.all(worlds.map((w) => untilAtRest(desk, w)));
     await renewed;
-    return await Promise.all(worlds.map((w, i) => verdict(client, inventory, w, atRest[i] === true)));
+    const journals = worlds.flatMap((w) => w.controls.journal());
+    const rows = await readInventoryRows(inventory, journals);
+    return await Promise.all(worlds.map((w, i) => verdict(client, rows, w, atRest[i] === true)));
   } finally {
     await workers.stop();
     await connection.close();
@@ -110,12 +111,11 @@ function heal({ controls, events }: PlannedWorld): void {
 
 async function verdict(
   client: Client,
-  inventory: OpenInventory,
+  all: InventoryRows,
   { plan, controls }: PlannedWorld,
   atRest: boolean,
 ): Promise<SeedVerdict> {
   const journal = controls.journal();
-  const all = await readInventoryRows(inventory, journal);
   const cluster = plan.spec.clusters[0]?.id;
   const vms = all.vms.filter((v) => v.clusterId === cluster);
   const ids = new Set<string>(vms.map((v) => v.vmId));
