@@ -189,13 +189,17 @@ function brief(
 }
 
 /** An alert is a state change, stored first: only the one who changed the state delivers it. */
-export async function raise(env: Environment, incidentId: IncidentId, alert: AlertInput): Promise<void> {
+export async function raise(
+  env: Environment,
+  incidentId: IncidentId | undefined,
+  alert: AlertInput,
+): Promise<void> {
   const row = { ...alert, incidentId, raisedAt: nowIso() };
   if ((await env.inventory.raiseAlert(row)) === 'raised')
     await env.notifier.deliver({ ...row, clearedAt: undefined }, signal());
 }
 
-async function clear(env: Environment, key: string): Promise<void> {
+export async function clear(env: Environment, key: string): Promise<void> {
   const at = nowIso();
   if ((await env.inventory.clearAlert(key, at)) !== 'cleared') return;
   const row = (await env.inventory.alerts()).find((a) => a.key === key);

@@ -1,7 +1,8 @@
 /** Is it alive, and how many are in trouble? Reads only. */
+import { type Boot, bootByList } from '../domain/judge-boot';
 import { blastRadius } from '../domain/placement';
 import type { Host } from '../domain/fleet';
-import type { ClusterId, HostId, IncidentId } from '../domain/ids';
+import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVerdict, judgeHost } from '../domain/judge-host';
 import type { HostSign } from '../domain/observations';
 import { faultOf } from './fault-boundary';
@@ -88,6 +89,17 @@ export const lookActivities = (env: Environment) => ({
     } catch (error) {
       if (faultOf(error) === undefined) throw error;
       return false;
+    }
+  },
+
+  /** Of a host that answers, and whose boot ids do not tell: by its own complete list. `not-known` when that cannot be read now. */
+  async judgeBoot(input: { hostId: HostId; roster: readonly VmId[] }): Promise<Boot | 'not-known'> {
+    try {
+      return bootByList(input.roster, await env.lists.read(input.hostId));
+    } catch (error) {
+      // It may have failed again since it answered: whoever asks looks at the host anew.
+      if (faultOf(error) === undefined) throw error;
+      return 'not-known';
     }
   },
 

@@ -3,14 +3,14 @@
  * round compares everything anew, so that losing one changes only the time.
  */
 import { Context } from '@temporalio/activity';
-import { type Cluster, defaultPriority, type Host, type VmPolicy } from '../domain/fleet';
+import type { Cluster, Host } from '../domain/fleet';
 import type { ClusterId, HostId } from '../domain/ids';
-import { type HostVmList, millisOf, type ObservedVm } from '../domain/observations';
+import { millisOf } from '../domain/observations';
 import type { HostRecord } from '../domain/records';
-import type { DiscoveredVm, ReadDefinition } from './ports';
 import { faultOf } from './fault-boundary';
 import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
+import { learn } from './learn';
 
 export interface HostRound {
   readonly hostId: HostId;
@@ -82,31 +82,12 @@ async function round(
   if (readDefinitions) {
     const learnt = await learn(env, cluster, host, list);
     if (learnt === undefined) return { hostId: host.id, answered: true, vms: list.vms.length, added };
-    added = learnt;
-    memories.set(host.id, { known, definitionsReadMs: begunMs });
+    added = learnt.added;
+    // What is not decided yet is looked at again in the next round, as if nothing had been known.
+    memories.set(host.id, { known: learnt.settled ? known : '', definitionsReadMs: begunMs });
   }
   if (record.standing === 'in-service') await noteSeen(env, host, record);
   return { hostId: host.id, answered: true, vms: list.vms.length, added };
-}
-
-/**
- * Stores what the list and the definitions say together; undefined when a VM of the list had none: it came or went between the two reads, and
- * leaving it out would look as if its definition were gone. The next round sees it whole.
- */
-async function learn(
-  env: Environment,
-  cluster: Cluster,
-  host: Host,
-  list: HostVmList,
-): Promise<number | undefined> {
-  const definitions = await env.hypervisor.definitions(host.id, undefined, signal());
-  const vms = list.vms.flatMap((seen) => discovered(cluster, host, seen, definitions, list.observedAt));
-  if (vms.length < list.vms.length) return undefined;
-  const running = list.vms.filter((v) => v.state === 'running').map((v) => v.vmId);
-  const recorded = await env.inventory.vms({ ids: running });
-  // A VM first seen at rest on one host and running on this one: the definition there was only a leftover.
-  const adopt = recorded.filter((v) => v.hostId !== host.id && v.desired === 'stopped').map((v) => v.vmId);
-  return (await env.inventory.recordDiscovery(host.id, list.observedAt, vms, adopt)).added.length;
 }
 
 async function listOrSilence(env: Environment, host: Host) {
@@ -117,35 +98,6 @@ async function listOrSilence(env: Environment, host: Host) {
     if (faultOf(error) === undefined) throw error;
     return undefined;
   }
-}
-
-function discovered(
-  cluster: Cluster,
-  host: Host,
-  seen: ObservedVm,
-  definitions: readonly ReadDefinition[],
-  at: string,
-): DiscoveredVm[] {
-  const read = definitions.find((d) => d.vmId === seen.vmId);
-  if (read === undefined) return [];
-  const policy: VmPolicy = cluster.vms[seen.name] ?? cluster.vms[seen.vmId] ?? {};
-  return [
-    {
-      definitionText: read.text,
-      vm: {
-        vmId: seen.vmId,
-        name: seen.name,
-        clusterId: cluster.id,
-        hostId: host.id,
-        observed: { state: seen.state, reason: seen.reason, at },
-        protected: policy.protect ?? true,
-        persistent: seen.persistent,
-        priority: policy.priority ?? defaultPriority,
-        antiAffinity: policy.antiAffinity,
-        shape: read.shape,
-      },
-    },
-  ];
 }
 
 async function noteSeen(env: Environment, host: Host, record: HostRecord): Promise<void> {

@@ -2,9 +2,9 @@
 import { condition } from '@temporalio/workflow';
 import { look } from './activity-options';
 import type { HostVerdict } from '../domain/judge-host';
-import { isNewBoot } from './fence-host';
 import type { Said } from './messages';
 import { move, type Run, show, waitFor } from './recover-host-run';
+import { whichBoot } from './which-boot';
 
 /** One source alone may be a dead link of ours: after so many looks a person is asked, and the looking goes on. */
 const suspectLooksMax = 3;
@@ -20,7 +20,7 @@ export async function confirm(run: Run): Promise<void> {
     if (takeAbort(run)) return;
     const seen = await look.lookAtHost({ hostId, withPower: true });
     const { verdict } = seen;
-    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+    if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why))) return;
     deadLooks = verdict.verdict === 'dead-by-evidence' ? deadLooks + 1 : 0;
     const dead = deadLooks >= 2 || (deadLooks === 1 && seen.readOff);
     const mayFence = verdict.verdict === 'degraded' && policy.fenceDegraded;
@@ -63,10 +63,14 @@ function takeApproval(run: Run): Said | undefined {
   return approve;
 }
 
-function aliveAgain(run: Run, bootId: string | undefined, why: string): void {
+/** False when nobody can tell whether it has booted: dismissed by guess, VMs that its reboot took down would stay down. */
+async function aliveAgain(run: Run, bootId: string | undefined, why: string): Promise<boolean> {
+  const { hostId } = run.input;
+  const boot = await whichBoot(hostId, run.brief, bootId);
+  if (boot === 'not-known') return false;
   run.bootId = bootId;
-  const boot = isNewBoot(run.brief.knownBootId, bootId) ? 'new' : 'same';
-  move(run, { event: 'alive-again', boot, why: `${run.input.hostId} is alive: ${why}` });
+  move(run, { event: 'alive-again', boot, why: `${hostId} is alive: ${why}` });
+  return true;
 }
 
 export function takeAbort(run: Run): boolean {
@@ -95,6 +99,6 @@ export async function admit(run: Run): Promise<void> {
       policy.confirmEveryMs * 5,
     );
     const { verdict } = await look.lookAtHost({ hostId, withPower: false });
-    if (verdict.verdict === 'alive') return aliveAgain(run, verdict.bootId, verdict.why);
+    if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why))) return;
   }
 }

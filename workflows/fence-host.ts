@@ -22,6 +22,7 @@ import type { FenceHostInput, FenceHostResult } from './inputs';
 import * as messages from './messages';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
 import { showPhase } from './search-attributes';
+import { whichBoot } from './which-boot';
 
 export const fenceHostSteps = ['exclude', 'switch-off'] as const;
 type StepName = (typeof fenceHostSteps)[number];
@@ -209,8 +210,10 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
     if (result.kind === 'off') return { kind: 'fenced', evidence: result.evidence };
     if (result.kind === 'degraded') return { kind: 'degraded', why: result.why };
     if (result.kind === 'alive-again') {
-      const boot = isNewBoot(run.brief.knownBootId, result.bootId) ? 'new' : 'same';
-      return { kind: 'alive-again', boot, bootId: result.bootId, why: result.why };
+      const boot = await whichBoot(hostId, run.brief, result.bootId);
+      if (boot !== 'not-known') return { kind: 'alive-again', boot, bootId: result.bootId, why: result.why };
+      const detail = 'it answered a moment ago, and its list of VMs cannot be read';
+      return [fault('HYPERVISOR_UNREACHABLE', { host: hostId, detail })];
     }
     run.offSent ||= result.offSent;
     faults.push(...result.faults);
@@ -229,9 +232,6 @@ async function tryLevel(input: LevelInput): Promise<LevelResult> {
     return { kind: 'failed', faults: [known], offSent: true };
   }
 }
-
-export const isNewBoot = (known: string | undefined, now: string | undefined): boolean =>
-  known !== undefined && now !== undefined && known !== now;
 
 async function blocked(run: Run, faults: readonly Fault[]): Promise<void> {
   const { hostId, incidentId } = run.input;

@@ -195,7 +195,7 @@ function difference(seen: Seen, stored: Stored): Difference {
   for (const id of [...seen.vms.keys()].sort()) {
     const found = seen.vms.get(id) as DiscoveredVm;
     const known = stored.vms.get(id);
-    const mayTell = known === undefined || known.row.hostId === seen.hostId || seen.adopt.has(id);
+    const mayTell = known === undefined || known.row.hostId === seen.hostId || adopts(seen, id, known.row);
     if (!mayTell) continue;
     const definition = newDefinition(found, known);
     if (definition !== undefined) made.push(definition);
@@ -215,6 +215,10 @@ function difference(seen: Seen, stored: Stored): Difference {
   };
 }
 
+/** A record that was written since the list was read knows better: its VM may have been started elsewhere meanwhile. */
+const adopts = (seen: Seen, id: VmId, known: VmRow): boolean =>
+  seen.adopt.has(id) && millisOf(seen.at) > millisOf(known.observedAt);
+
 function newDefinition(found: DiscoveredVm, known: Known | undefined): NewDefinition | undefined {
   if (found.definitionText === undefined) return undefined;
   const text = storableText(found.definitionText);
@@ -230,7 +234,7 @@ function nextRow(
   definitionVersion: number | undefined,
 ): VmRow {
   const { vm } = found;
-  const takesOver = known === undefined || seen.adopt.has(vm.vmId);
+  const takesOver = known === undefined || adopts(seen, vm.vmId, known);
   return {
     vmId: vm.vmId,
     name: vm.name,

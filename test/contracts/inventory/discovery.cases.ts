@@ -154,6 +154,22 @@ export const discoveryCases: readonly InventoryCase[] = [
     },
   },
   {
+    name: 'a list read before the record was written takes no VM over, whoever wants it adopted',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      await inventory.updateVm(web, 1, { observed: { state: 'running', reason: 'started', at: at(9) } });
+      await inventory.recordDiscovery(hvB, at(9), [seen(web, { host: hvB, seconds: 9, text: stale })], [web]);
+      expect(await inventory.vm(web)).toMatchObject({ hostId: hvA, definitionVersion: 1 });
+      await inventory.recordDiscovery(
+        hvB,
+        at(10),
+        [seen(web, { host: hvB, seconds: 10, text: stale })],
+        [web],
+      );
+      expect(await inventory.vm(web)).toMatchObject({ hostId: hvB, definitionVersion: 2 });
+    },
+  },
+  {
     name: 'a VM that a host does not list any more is sighted there no longer, and other hosts keep their sightings',
     async run({ inventory }) {
       await smallFleet(inventory);
