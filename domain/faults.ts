@@ -178,6 +178,77 @@ export const faultTable = {
     sentence: 'There is no incident {incident} in the inventory',
     next: 'vmedic incident list',
   },
+  VM_NOT_IN_INVENTORY: {
+    class: 'permanent',
+    sentence:
+      '{vm} is in no inventory of the hosts that should know it, so none of its files was touched: {detail}',
+    next: 'register {vm} again with its files, then repeat the order; runbook "volume-move"',
+  },
+  UNKNOWN_DISK: {
+    class: 'permanent',
+    sentence: '{vm} has no disk {disk}; it has: {known}',
+    next: 'vmedic vm show {vm}',
+  },
+  DISK_NOT_MOVABLE: {
+    class: 'permanent',
+    sentence: 'Disk {disk} of {vm} cannot be moved: {detail}',
+    next: 'cure the cause named, then repeat the order',
+  },
+  POOL_NOT_USABLE: {
+    class: 'permanent',
+    sentence: 'Pool {pool} cannot take a disk of {vm}: {detail}',
+    next: 'choose another pool, or cure the cause named; pools are in the config',
+  },
+  POOL_FULL: {
+    class: 'permanent',
+    sentence: 'Pool {pool} has {free} bytes free, and {needed} are needed for the disk of {vm}',
+    next: 'free room there or choose another pool',
+  },
+  MOVE_NOT_DONE: {
+    class: 'permanent',
+    sentence: 'The disk of {vm} was not moved: {detail}',
+    next: 'cure the cause named, then repeat the order; the disk is where it was',
+  },
+  MOVE_REFUSED: {
+    class: 'permanent',
+    sentence: 'The move of a disk of {vm} was refused: {detail}',
+    next: 'cure the cause named, then repeat the order; nothing was begun',
+  },
+  MOVE_BUSY: {
+    class: 'permanent',
+    sentence: 'Somebody else is at work on the disks of {vm}: {detail}',
+    next: 'wait until that is over, then repeat the order',
+  },
+  MOVE_STILL_RUNNING: {
+    class: 'outcome-unknown',
+    sentence: 'The move of a disk of {vm} may still be under way: {detail}',
+    next: 'it is read again by itself; runbook "volume-move"',
+  },
+  MOVE_PARTIAL: {
+    class: 'permanent',
+    sentence: 'Some of {vm} is at the old place and some at the new one: {detail}',
+    next: 'runbook "volume-move"',
+  },
+  MOVE_NOT_KNOWN: {
+    class: 'outcome-unknown',
+    sentence: 'Where the disk of {vm} is now is not known: {detail}',
+    next: 'it is read again by itself; runbook "volume-move"',
+  },
+  DISK_FILE_MISSING: {
+    class: 'permanent',
+    sentence: '{vm} names a file that is not there: {detail}',
+    next: 'do not start it on an older copy; runbook "volume-move"',
+  },
+  COPY_DIFFERS: {
+    class: 'permanent',
+    sentence: 'The copy of the disk of {vm} is not equal to the disk: {detail}',
+    next: 'the copy is removed and the disk stays where it was; look at the target pool, then repeat the order',
+  },
+  NOT_REMOVED: {
+    class: 'permanent',
+    sentence: '{path} was left behind by the move of {vm} and was not removed: {detail}',
+    next: 'see that nothing needs it, then remove it by hand',
+  },
   UNDO_FAILED: {
     class: 'permanent',
     sentence: 'The way back of {vm} could not be finished: {detail}',

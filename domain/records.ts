@@ -21,6 +21,8 @@ export interface HostRecord {
 
 export interface VmDisk {
   readonly device: string;
+  /** The hypervisor's own UUID of the disk, where it has one. */
+  readonly uuid?: string;
   readonly path: string;
   readonly format: string;
   readonly poolId: PoolId | undefined;

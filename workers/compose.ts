@@ -8,7 +8,7 @@ import { openChildGateway } from '../drivers/child-processes';
 import { createDirectoryStorage } from '../drivers/directory';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
 import { createHostCommands, type HostCommandsOptions, type HostTransport } from '../drivers/host-commands';
-import { createLibvirtHypervisor } from '../drivers/libvirt';
+import { createLibvirtHypervisor, noVolumeMoves } from '../drivers/libvirt';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
 import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
@@ -95,7 +95,7 @@ function realWorld(
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
   return {
-    ports: { fencing, hypervisor: libvirt, hostCommands, ...directory },
+    ports: { fencing, hypervisor: libvirt, hostCommands, ...directory, volumeMoves: noVolumeMoves() },
     async close() {
       await Promise.all([libvirt.close(), fencing.close(), hostCommands.close()]);
       await gateway.close();

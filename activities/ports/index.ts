@@ -4,6 +4,7 @@ import type { HypervisorPort } from './hypervisor';
 import type { InventoryPort } from './inventory';
 import type { NotifierPort } from './notifier';
 import type { StorageLocksPort, VolumesPort } from './storage';
+import type { VolumeMovesPort } from './volume-moves';
 
 /** Everything activities may touch outside the process. Built by `workers/`, from drivers or from the simulated datacenter. */
 export interface Ports {
@@ -12,6 +13,7 @@ export interface Ports {
   readonly hostCommands: HostCommandsPort;
   readonly storageLocks: StorageLocksPort;
   readonly volumes: VolumesPort;
+  readonly volumeMoves: VolumeMovesPort;
   readonly inventory: InventoryPort;
   readonly notifier: NotifierPort;
 }
@@ -31,3 +33,11 @@ export type {
 } from './inventory';
 export type { NotifierPort } from './notifier';
 export type { HeldLock, LockListing, StorageLocksPort, StorageReadiness, VolumesPort } from './storage';
+export type {
+  FoundTask,
+  MoveDirection,
+  MoveKnown,
+  Preflight,
+  Submitted,
+  VolumeMovesPort,
+} from './volume-moves';

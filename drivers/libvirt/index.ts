@@ -6,3 +6,4 @@ export {
   type LibvirtOptions,
 } from './hypervisor';
 export { type PoolOf, shapeOf } from './domain-xml';
+export { noVolumeMoves } from './no-volume-moves';

@@ -13,6 +13,7 @@ import { hostCommandsBody } from './port-bodies/host-commands';
 import { hypervisorBody } from './port-bodies/hypervisor';
 import { notifierBody } from './port-bodies/notifier';
 import { storageLocksBody, volumesBody } from './port-bodies/storage';
+import { volumeMovesBody } from './port-bodies/volume-moves';
 import { failed, type PortCall, silence, targetsOf, unknownOutcome } from './silence';
 import type { World } from './world';
 
@@ -41,6 +42,7 @@ export class CallDesk {
       hostCommands: hostCommandsBody(world),
       storageLocks: storageLocksBody(world),
       volumes: volumesBody(world),
+      volumeMoves: volumeMovesBody(world),
       notifier: notifierBody(world),
     } as unknown as Readonly<Record<PortName, Readonly<Record<string, Body>>>>;
   }

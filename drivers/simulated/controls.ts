@@ -4,6 +4,7 @@ import { invariant } from '../../domain/invariant';
 import type { FaultRule } from './fault-rules';
 import type { JournalEntry } from './journal';
 import type { DiskSightSaid } from './shared-storage';
+import type { MoveManner } from './volume-works';
 import type { World } from './world';
 import type { DeviceMode, GuestProcess, HostState, WorldSnapshot } from './world-state';
 import type { Costs, DiskSpec, GuestHealth, WorldSpec } from './world-spec';
@@ -163,6 +164,15 @@ function storageControls(world: World) {
       disk.sight = sight;
     },
     makeDisk: (disk: DiskSpec): void => void world.storage.ensureDisk(disk),
+    /** How the next move of this VM's disks goes; an honest one when nothing is said. */
+    setMoveManner: (vm: VmId, manner: MoveManner): void => world.volumeWorks.setManner(vm, manner),
+    /** A move that hangs, or ignored being cancelled, ends as it was going to. */
+    endMoves: (vm: VmId): void => world.volumeWorks.endAll(vm),
+    /** What keeps the tasks (a daemon, a vCenter) starts anew: nobody knows them any more, and what they do goes on. */
+    forgetMoves: (): void => world.volumeWorks.forgetAll(),
+    setPoolFree: (pool: PoolId, bytes: number): void => world.storage.setFree(pool, bytes),
+    /** Somebody deletes the file. */
+    unlinkDisk: (path: string): void => void world.storage.disks.delete(path),
     setLockless: (pool: PoolId, lockless: boolean): void => world.storage.setLockless(pool, lockless),
     /** A lock by a host, or by somebody outside the fleet (a backup, another cluster). */
     placeLock(path: string, poolId: PoolId, owner: string): void {

@@ -52,6 +52,7 @@ export function shapeOf(definition: ParsedDefinition): VmShape {
       format: 'raw',
       poolId: d.poolId,
       shareable: d.shareable === true,
+      ...(d.uuid === undefined ? {} : { uuid: d.uuid }),
     })),
     networks: definition.networks,
     consolePath: consolePathOf(definition.name),

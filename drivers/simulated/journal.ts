@@ -5,7 +5,8 @@ import type { FenceDeviceId, HostId, PoolId, VmId } from '../../domain/ids';
 import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord } from '../../domain/records';
 
-export type PortName = 'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'notifier';
+export type PortName =
+  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'volumeMoves' | 'notifier';
 
 /** Who made it happen: a port call of ours, a person at the host, the host's own boot, or the world's beginning. */
 export type Cause = 'port' | 'hand' | 'autostart' | 'beginning' | 'migration';
@@ -63,6 +64,21 @@ export type Effect =
       readonly hostId: HostId;
       readonly by: string;
     }
+  | {
+      readonly effect: 'move-begun' | 'move-ended';
+      readonly vmId: VmId;
+      readonly attempt: string;
+      readonly direction: 'there' | 'back';
+      readonly says: string;
+    }
+  | {
+      readonly effect: 'disk-switched';
+      readonly vmId: VmId;
+      readonly from: string;
+      readonly to: string;
+      readonly attempt: string;
+    }
+  | { readonly effect: 'disk-made' | 'disk-removed'; readonly path: string; readonly by: string }
   | { readonly effect: 'alert-delivered'; readonly alert: AlertRecord };
 
 interface Stamped {

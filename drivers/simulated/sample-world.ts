@@ -14,8 +14,12 @@ export interface SampleOptions {
   readonly memoryMiBPerVm?: number;
   /** Every n-th VM is transient: it vanishes from its host when it stops. */
   readonly transientEvery?: number;
-  /** `dir`: locks end with their holder. `nfs`: they outlive a power cut. `lvm`: no locks, volumes to activate. */
-  readonly storage?: 'dir' | 'nfs' | 'lvm';
+  /** `dir`: locks end with their holder. `nfs`: they outlive a power cut. `lvm`: no locks, volumes to activate. `vmfs`: a manager moves volumes by itself. */
+  readonly storage?: 'dir' | 'nfs' | 'lvm' | 'vmfs';
+  /** A second shared pool of the same kind, `second`, that no disk lies on yet. */
+  readonly secondPool?: boolean;
+  /** Disks of every VM, all on the first pool. */
+  readonly disksPerVm?: number;
   readonly mode?: ClusterMode;
   readonly policy?: Partial<ClusterPolicy>;
   readonly vms?: Readonly<Record<string, VmPolicy>>;
@@ -30,6 +34,7 @@ const pools: Readonly<Record<NonNullable<SampleOptions['storage']>, PoolSpec>> =
     ...{ id: poolId('shared'), type: 'lvm', path: '/dev/shared', lockStrategy: 'none' },
     ...{ lockless: true, needsActivation: true },
   },
+  vmfs: { id: poolId('shared'), type: 'vmfs', path: '/vmfs/shared', lockStrategy: 'none' },
 };
 
 /** Hosts `hv-a`, `hv-b`, … with a BMC each, VMs `vm-001`, … spread over them, one shared pool; room for all VMs on any two hosts. */
@@ -38,12 +43,18 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
   const memoryMiB = options.memoryMiBPerVm ?? 4;
   const total = options.hosts * options.vmsPerHost;
   const pool = { ...pools[options.storage ?? 'dir'], id: poolId(`${options.prefix ?? ''}shared`) };
+  const second: PoolSpec = {
+    ...pool,
+    id: poolId(`${options.prefix ?? ''}second`),
+    path: pool.path.replace('shared', 'second'),
+  };
+  const allPools = options.secondPool === true ? [pool, second] : [pool];
   const names = Array.from({ length: options.hosts }, (_, i) => (options.prefix ?? '') + hostName(i));
   const hosts = names.map((name): HostSpec => ({
     id: hostId(name),
     clusterId: cluster,
     capacity: { memoryMiB: memoryMiB * Math.max(total, 1), vcpus: Math.max(total, 1) },
-    pools: [pool.id],
+    pools: allPools.map((p) => p.id),
     networks: ['lan'],
     fenceLevels: [{ name: 'bmc', devices: [fenceDeviceId(`${name}-bmc`)] }],
   }));
@@ -61,7 +72,11 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
       hostId: hostId(names[i % options.hosts] as string),
       memoryMiB,
       vcpus: 1,
-      disks: [{ device: 'vda', path: `${pool.path}/${name}.raw`, poolId: pool.id }],
+      disks: Array.from({ length: options.disksPerVm ?? 1 }, (_unused, n) => ({
+        device: `vd${String.fromCharCode(97 + n)}`,
+        path: `${pool.path}/${name}${n === 0 ? '' : `-${n + 1}`}.raw`,
+        poolId: pool.id,
+      })),
       networks: ['lan'],
       persistent: options.transientEvery === undefined || (i + 1) % options.transientEvery !== 0,
       autostart: false,
@@ -78,7 +93,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
         vms: options.vms ?? {},
       },
     ],
-    ...{ pools: [pool], hosts, devices, vms },
+    ...{ pools: allPools, hosts, devices, vms },
     costs: options.costs ?? {},
     journal: options.journal ?? 'full',
   };

@@ -36,11 +36,15 @@ export interface Disk {
   /** Hosts on which it is activated, each with who did so: `boot`, or the tag of a recovery. */
   readonly activeOn: Map<HostId, string>;
   readonly writes: DiskWrite[];
+  /** The attempt of a move that made it; undefined for a disk that was there before. */
+  readonly madeBy: string | undefined;
+  /** Every write goes there too: the target of a block copy under way. */
+  mirror: Disk | undefined;
 }
 
 export class SharedStorage {
   readonly disks = new Map<string, Disk>();
-  private readonly pools = new Map<PoolId, { spec: PoolSpec; lockless: boolean }>();
+  private readonly pools = new Map<PoolId, { spec: PoolSpec; lockless: boolean; freeBytes: number }>();
   private readonly locks = new Map<string, ImageLock>();
   private lockCount = 0;
 
@@ -48,11 +52,24 @@ export class SharedStorage {
     pools: readonly PoolSpec[],
     private readonly nowMs: () => number,
   ) {
-    for (const spec of pools) this.pools.set(spec.id, { spec, lockless: spec.lockless === true });
+    for (const spec of pools)
+      this.pools.set(spec.id, {
+        ...{ spec, lockless: spec.lockless === true },
+        freeBytes: spec.freeBytes ?? Number.MAX_SAFE_INTEGER,
+      });
   }
 
   pool(id: PoolId): PoolSpec | undefined {
     return this.pools.get(id)?.spec;
+  }
+
+  freeBytes(id: PoolId): number {
+    return this.pools.get(id)?.freeBytes ?? 0;
+  }
+
+  setFree(id: PoolId, bytes: number): void {
+    const pool = this.pools.get(id);
+    if (pool !== undefined) pool.freeBytes = bytes;
   }
 
   setLockless(id: PoolId, lockless: boolean): void {
@@ -60,7 +77,7 @@ export class SharedStorage {
     if (pool !== undefined) pool.lockless = lockless;
   }
 
-  ensureDisk(disk: DiskSpec): Disk {
+  ensureDisk(disk: Pick<DiskSpec, 'path' | 'poolId' | 'shareable'>, madeBy?: string): Disk {
     const known = this.disks.get(disk.path);
     if (known !== undefined) return known;
     const made: Disk = {
@@ -70,6 +87,8 @@ export class SharedStorage {
       sight: 'usable',
       activeOn: new Map(),
       writes: [],
+      madeBy,
+      mirror: undefined,
     };
     this.disks.set(disk.path, made);
     return made;

@@ -6,6 +6,7 @@ import type { ActOutcome } from '../../activities/ports';
 import { DriverFault, fault, type FaultCode, type FaultFacts } from '../../domain/faults';
 import type { FenceDevice } from '../../domain/fleet';
 import type { Timestamp } from '../../domain/observations';
+import type { MoveOrder } from '../../domain/volume-move';
 import type { PortName } from './journal';
 
 export interface PortCall {
@@ -16,8 +17,12 @@ export interface PortCall {
 
 const hypervisorActs: readonly string[] = ['define', 'start', 'undefine', 'disableAutostart'];
 
-export const isHypervisorAct = ({ port, call }: PortCall): boolean =>
-  port === 'hypervisor' && hypervisorActs.includes(call);
+const moveActs: readonly string[] = ['submit', 'cancel', 'switchOver', 'letGo', 'remove'];
+
+/** Calls that answer with an outcome instead of throwing. */
+export const answersOutcome = ({ port, call }: PortCall): boolean =>
+  (port === 'hypervisor' && hypervisorActs.includes(call)) ||
+  (port === 'volumeMoves' && moveActs.includes(call));
 
 /** Everything the call is about, the first being its main target: hosts, devices, pools, VMs. */
 export function targetsOf({ port, call, args }: PortCall): string[] {
@@ -30,6 +35,11 @@ export function targetsOf({ port, call, args }: PortCall): string[] {
   if (port === 'volumes' && call === 'makeReady') {
     const permit = first as { target: string; vmId: string };
     return [permit.target, permit.vmId];
+  }
+  if (port === 'volumeMoves') {
+    const said = first as { order?: MoveOrder } & MoveOrder;
+    const order = said.order ?? said;
+    return [order.hostId, ...(order.vmId === undefined ? [] : [order.vmId]), order.attempt];
   }
   const idOf = (x: unknown): string[] => {
     if (typeof x === 'string') return [x];
@@ -58,6 +68,7 @@ const silentCode: Readonly<Record<PortName, FaultCode>> = {
   hostCommands: 'HOST_COMMAND_FAILED',
   storageLocks: 'HOST_COMMAND_FAILED',
   volumes: 'HOST_COMMAND_FAILED',
+  volumeMoves: 'HYPERVISOR_UNREACHABLE',
   notifier: 'ALERT_NOT_DELIVERED',
 };
 
@@ -72,16 +83,16 @@ export function silence(called: PortCall, detail: string, now: Timestamp): unkno
 
 /** It was sent and not answered: it may have happened. */
 export function unknownOutcome(called: PortCall, detail: string, now: Timestamp): unknown {
-  if (isHypervisorAct(called)) return failed(called, 'CALL_OUTCOME_UNKNOWN', factsOf(called, detail));
+  if (answersOutcome(called)) return failed(called, 'CALL_OUTCOME_UNKNOWN', factsOf(called, detail));
   if (called.port === 'fencing' && called.call === 'off')
     return failed(called, 'FENCE_OUTCOME_UNKNOWN', factsOf(called, detail));
   return silence(called, detail, now);
 }
 
-/** The fault in the shape the port promises: acts of the hypervisor return it, everything else throws it. */
+/** The fault in the shape the port promises: acts that answer with an outcome return it, everything else throws it. */
 export function failed(called: PortCall, code: FaultCode, facts: FaultFacts): ActOutcome {
   const known = { ...factsOf(called, ''), ...facts };
-  if (!isHypervisorAct(called)) throw new DriverFault(code, known);
+  if (!answersOutcome(called)) throw new DriverFault(code, known);
   const made = fault(code, known);
   if (made.class === 'outcome-unknown') return { kind: 'unknown', fault: made };
   if (made.class === 'transient') return { kind: 'unreachable', fault: made };

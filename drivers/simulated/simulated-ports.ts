@@ -1,4 +1,4 @@
-/** The six ports as views on a simulated datacenter. The inventory is never simulated: it is always PostgreSQL. */
+/** The ports as views on a simulated datacenter. The inventory is never simulated: it is always PostgreSQL. */
 import type { Ports } from '../../activities/ports';
 import { CallDesk, type CallHooks } from './call-desk';
 import { simulatedStrategies } from './port-bodies/storage';
@@ -7,7 +7,7 @@ import type { World } from './world';
 
 export type SimulatedPorts = Pick<
   Ports,
-  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'notifier'
+  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'volumeMoves' | 'notifier'
 >;
 
 /** Performs one call on the world, wherever the world is. Answers and faults are the port's own. */
@@ -42,6 +42,10 @@ export function portsOver(perform: Perform): SimulatedPorts {
       strategies: simulatedStrategies,
     },
     volumes: calls('volumes', ['makeReady', 'standDown']),
+    volumeMoves: calls('volumeMoves', [
+      ...(['preflight', 'submit', 'find', 'follow', 'cancel'] as const),
+      ...(['switchOver', 'classify', 'letGo', 'remove'] as const),
+    ]),
     notifier: calls('notifier', ['deliver']),
   };
 }

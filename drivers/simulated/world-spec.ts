@@ -25,6 +25,8 @@ export interface PoolSpec {
   readonly lockless?: boolean;
   /** Images must be activated on a host before they can be opened there, as logical volumes must. */
   readonly needsActivation?: boolean;
+  /** Room for further disks; without end when left out. */
+  readonly freeBytes?: number;
   /** With `nfs4-lease`: a dead host's locks end by themselves after this. */
   readonly leaseMs?: number;
 }
@@ -51,6 +53,7 @@ export interface DiskSpec {
   readonly path: string;
   readonly poolId: PoolId;
   readonly shareable?: boolean;
+  readonly uuid?: string;
 }
 
 export type GuestHealth = { readonly afterMs: number } | 'never';
@@ -81,6 +84,8 @@ export interface Costs {
   readonly bootMs: number;
   /** How long a call waits for somebody who never answers. */
   readonly silenceMs: number;
+  /** From the order to move a volume until its copy is whole. */
+  readonly copyMs: number;
 }
 
 export const defaultCosts: Costs = {
@@ -90,6 +95,7 @@ export const defaultCosts: Costs = {
   fenceMs: 0,
   bootMs: 0,
   silenceMs: 50,
+  copyMs: 0,
 };
 
 export interface WorldSpec {

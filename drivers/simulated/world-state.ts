@@ -101,6 +101,7 @@ export interface WorldSnapshot {
     readonly poolId: PoolId;
     readonly writes: readonly DiskWrite[];
     readonly activeOn: readonly { readonly hostId: HostId; readonly by: string }[];
+    readonly madeBy: string | undefined;
   }[];
   readonly locks: readonly ImageLock[];
   readonly alerts: readonly AlertRecord[];

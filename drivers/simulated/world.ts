@@ -18,6 +18,7 @@ import { FaultRules } from './fault-rules';
 import { type Cause, Journal } from './journal';
 import { ProcessTable } from './process-table';
 import { SharedStorage } from './shared-storage';
+import { VolumeWorks } from './volume-works';
 import type { DeviceState, GuestProcess, HostState, ProcessInterval, WorldSnapshot } from './world-state';
 import { type Costs, defaultCosts, type GuestHealth, type WorldSpec } from './world-spec';
 
@@ -37,6 +38,7 @@ export class World {
   readonly health = new Map<VmId, GuestHealth>();
   readonly alerts: AlertRecord[] = [];
   readonly live = new ProcessTable();
+  readonly volumeWorks = new VolumeWorks(this);
   costs: Costs;
   private readonly ended: ProcessInterval[] = [];
   private readonly printed = new Map<VmId, number>();
@@ -180,9 +182,14 @@ export class World {
     this.host(hostId).lastReason.set(vmId, { state, reason: why });
   }
 
-  /** A live migration: the same boot goes on elsewhere, its locks with it. */
-  moveProcess(process: GuestProcess, to: HostId): void {
-    const { vmId, hostId, boot, definition } = process;
+  /** A live migration, or new places for its disks: the same boot goes on, its locks with it. */
+  moveProcess(
+    process: GuestProcess,
+    to: HostId,
+    changed: Pick<GuestProcess, 'definition' | 'text'> = process,
+  ): GuestProcess {
+    const { vmId, hostId, boot } = process;
+    const { definition, text } = changed;
     const endedSeq = this.journal.effect({ effect: 'process-ended', vmId, hostId, boot, why: 'migrated' });
     this.ended.push({ ...this.intervalOf(process), endedSeq, state: 'ended' });
     const by = 'migration';
@@ -191,9 +198,21 @@ export class World {
       hostId: to,
     });
     this.live.remove(process);
-    this.live.add({ ...process, hostId: to, reason: 'migrated', by, permit: undefined, startedSeq });
+    const { reason } = to === hostId ? process : { reason: 'migrated' };
+    const moved = {
+      ...process,
+      definition,
+      text,
+      hostId: to,
+      reason,
+      by,
+      permit: undefined,
+      startedSeq,
+    } as const;
+    this.live.add(moved);
     this.storage.dropLocksOf(boot);
     for (const disk of definition.disks) this.storage.take(disk, to, boot);
+    return moved;
   }
 
   /** Every process that can write to this one's disks does so once, in order: this one, the others, this one again. */
@@ -209,7 +228,8 @@ export class World {
     if (state !== 'running' || process.guestFrozen || !this.isRunning(this.host(hostId))) return;
     for (const { path } of process.definition.disks) {
       const disk = this.storage.disks.get(path);
-      disk?.writes.push({ seq: disk.writes.length + 1, boot, vmId, hostId, at: this.nowMs() });
+      for (const one of [disk, disk?.mirror])
+        one?.writes.push({ seq: one.writes.length + 1, boot, vmId, hostId, at: this.nowMs() });
     }
   }
 
@@ -251,6 +271,7 @@ export class World {
         poolId: d.poolId,
         writes: [...d.writes],
         activeOn: [...d.activeOn].map(([hostId, by]) => ({ hostId, by })),
+        madeBy: d.madeBy,
       })),
       locks: this.storage.allLocks(),
       alerts: [...this.alerts],

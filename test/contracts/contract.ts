@@ -15,7 +15,13 @@ export type Need =
   | 'activation'
   | 'hung-daemon'
   | 'frozen-host'
-  | 'failing-sink';
+  | 'failing-sink'
+  | 'lying-mover'
+  | 'hanging-mover'
+  | 'live-move'
+  | 'full-pool'
+  | 'unlinked-disk'
+  | 'dead-host';
 
 export interface ContractCase<Subject> {
   readonly name: string;

@@ -2,7 +2,14 @@
 import type { Need } from './contract';
 
 export type ContractPort =
-  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'notifier' | 'inventory';
+  | 'fencing'
+  | 'hypervisor'
+  | 'hostCommands'
+  | 'storageLocks'
+  | 'volumes'
+  | 'volumeMoves'
+  | 'notifier'
+  | 'inventory';
 
 export interface ContractDriver {
   readonly port: ContractPort;
@@ -21,10 +28,14 @@ const directoryLacks = {
 
 export const contractDrivers: readonly ContractDriver[] = [
   ...(['simulated', 'simulated-process'] as const).flatMap((driver) =>
-    (['fencing', 'hypervisor', 'hostCommands', 'storageLocks', 'volumes', 'notifier'] as const).map(
-      (port): ContractDriver => ({ port, driver, lacks: everything }),
-    ),
+    (
+      [
+        ...(['fencing', 'hypervisor', 'hostCommands', 'storageLocks'] as const),
+        ...(['volumes', 'volumeMoves', 'notifier'] as const),
+      ] as const
+    ).map((port): ContractDriver => ({ port, driver, lacks: everything })),
   ),
+  { port: 'volumeMoves', driver: 'simulated (by itself)', lacks: everything },
   { port: 'fencing', driver: 'fence-agents', lacks: everything },
   { port: 'fencing', driver: 'fence-agents (Redfish)', lacks: everything },
   { port: 'hypervisor', driver: 'libvirt', lacks: everything },

@@ -8,6 +8,7 @@ import { inventoryCases } from './inventory.contract';
 import { type CasesByPort, contractMatrix, emptyCells, matrixText } from './matrix';
 import { notifierContract } from './notifier.contract';
 import { storageLocksContract } from './storage-locks.contract';
+import { volumeMovesContract } from './volume-moves.contract';
 import { volumesContract } from './volumes.contract';
 
 const cases: CasesByPort = {
@@ -16,6 +17,7 @@ const cases: CasesByPort = {
   hostCommands: hostCommandsContract,
   storageLocks: storageLocksContract,
   volumes: volumesContract,
+  volumeMoves: volumeMovesContract,
   notifier: notifierContract,
   inventory: inventoryCases,
 };

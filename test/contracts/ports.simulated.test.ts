@@ -11,9 +11,11 @@ import {
   openHypervisor,
   openNotifier,
   openStorageLocks,
+  openVolumeMoves,
   openVolumes,
 } from './simulated-subjects';
 import { storageLocksContract } from './storage-locks.contract';
+import { volumeMovesContract } from './volume-moves.contract';
 import { volumesContract } from './volumes.contract';
 
 const here = inThisProcess;
@@ -22,6 +24,8 @@ runContract('hypervisor', 'simulated', hypervisorContract, openHypervisor(here))
 runContract('hostCommands', 'simulated', hostCommandsContract, openHostCommands(here));
 runContract('storageLocks', 'simulated', storageLocksContract, openStorageLocks(here));
 runContract('volumes', 'simulated', volumesContract, openVolumes(here));
+runContract('volumeMoves', 'simulated', volumeMovesContract, openVolumeMoves(here, 'dir'));
+runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVolumeMoves(here, 'vmfs'));
 runContract('notifier', 'simulated', notifierContract, openNotifier(here));
 
 const there = inItsOwnProcess;
@@ -30,4 +34,5 @@ runContract('hypervisor', 'simulated-process', hypervisorContract, openHyperviso
 runContract('hostCommands', 'simulated-process', hostCommandsContract, openHostCommands(there));
 runContract('storageLocks', 'simulated-process', storageLocksContract, openStorageLocks(there));
 runContract('volumes', 'simulated-process', volumesContract, openVolumes(there));
+runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeMoves(there, 'dir'));
 runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));

@@ -22,6 +22,7 @@ import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { NotifierSubject } from './notifier.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
+import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
 import type { VolumesSubject } from './volumes.contract';
 
 export interface Reach {
@@ -197,6 +198,58 @@ export const openVolumes = (open: OpenWorld) => async (): Promise<Opened<Volumes
   };
   return { subject, close };
 };
+
+export const openVolumeMoves =
+  (open: OpenWorld, storage: 'dir' | 'vmfs') => async (): Promise<Opened<VolumeMovesSubject>> => {
+    const { ports, control, spec, close } = await open({
+      ...small,
+      vmsPerHost: 3,
+      storage,
+      secondPool: true,
+    });
+    const target = spec.pools[1]!.id;
+    const free = spec.vms.filter((v) => v.hostId === a && v.persistent);
+    const definition = async (vm: MovableVm) => {
+      const host = (await control.snapshot()).hosts.find((h) => h.id === vm.hostId);
+      return parseDefinition(host?.definitions.find((d) => d.vmId === vm.vmId)?.text ?? '');
+    };
+    const diskAtPath = async (path: string) => (await control.snapshot()).disks.find((d) => d.path === path);
+    const subject: VolumeMovesSubject = {
+      ...{ port: ports.volumeMoves, target },
+      async newVm(state, disks = 1) {
+        const vm = free.shift()!;
+        await control.destroyByHand(a, vm.id);
+        const more = { ...vm.disks[0]!, device: 'vdb', path: `${vm.disks[0]!.path}.2` };
+        await control.makeDisk(more);
+        const all = disks === 1 ? vm.disks : [...vm.disks, more];
+        await control.defineByHand(a, vm.id, vm.name, definitionText({ ...vm, disks: all }));
+        if (state === 'running') await control.startByHand(a, vm.id);
+        return { vmId: vm.id, hostId: a, name: vm.name, disks: all.map((d) => d.device) };
+      },
+      world: {
+        filesOf: async (vm) => (await definition(vm))?.disks.map((d) => d.path) ?? [],
+        isOn: async (path, pool) => (await diskAtPath(path))?.poolId === pool,
+        exists: async (path) => (await diskAtPath(path)) !== undefined,
+        contentOf: async (path) => JSON.stringify((await diskAtPath(path))?.writes.map((w) => w.boot)),
+        runs: async (vm) =>
+          (await ports.hypervisor.list(vm.hostId, new AbortController().signal)).vms.some(
+            (v) => v.vmId === vm.vmId && v.state === 'running',
+          ),
+        unregister: (vm) => control.undefineByHand(vm.hostId, vm.vmId),
+        unlink: (path) => control.unlinkDisk(path),
+        fillTarget: () => control.setPoolFree(target, 10),
+        setManner: (vm, manner) => control.setMoveManner(vm.vmId, manner),
+        endMoves: (vm) => control.endMoves(vm.vmId),
+        begun: async (vm) =>
+          (await control.journal(0)).filter(
+            (e) => e.kind === 'effect' && e.effect === 'move-begun' && e.vmId === vm.vmId,
+          ).length,
+        silenceHost: (host) => control.hangDaemon(host),
+        powerOff: (host) => control.cutPower(host),
+      },
+    };
+    return { subject, close };
+  };
 
 export const openNotifier = (open: OpenWorld) => async (): Promise<Opened<NotifierSubject>> => {
   const { ports, control, close } = await open(small);

@@ -101,7 +101,7 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
 }
 
 /** For reads: the host, once it has answered. */
-async function reach(world: World, host: HostId, context: CallContext): Promise<HostState> {
+export async function reach(world: World, host: HostId, context: CallContext): Promise<HostState> {
   const state = world.host(host);
   if (!world.answers(state)) return context.silence('no answer');
   if (state.daemon === 'dead') return context.silence('connection refused');
@@ -116,13 +116,13 @@ async function reach(world: World, host: HostId, context: CallContext): Promise<
  * An act takes its time at the host, whoever waits. A daemon that hangs has taken it in and does it when it goes on; a host that lost its
  * power meanwhile has not done it. In both cases the caller learns nothing.
  */
-async function act(
+export async function act<Outcome = ActOutcome>(
   world: World,
   host: HostId,
   costMs: number,
   context: CallContext,
-  apply: (state: HostState) => ActOutcome,
-): Promise<ActOutcome> {
+  apply: (state: HostState) => Outcome,
+): Promise<Outcome> {
   const state = world.host(host);
   if (!world.answers(state)) return context.silence('no answer');
   if (state.daemon === 'dead') return context.silence('connection refused');

@@ -7,7 +7,7 @@ const placeholders = (text: string): string[] => [...text.matchAll(/\{(\w+)\}/g)
 /** The words that faults are made of: a new one here is a new fact that every driver has to give. */
 const known = [
   ...['host', 'vm', 'detail', 'call', 'path', 'holder', 'device', 'limit', 'power', 'pool', 'what', 'known'],
-  ...['incident', 'check', 'seconds', 'by', 'key', 'target'],
+  ...['incident', 'check', 'seconds', 'by', 'key', 'target', 'disk', 'free', 'needed'],
 ];
 
 describe.each(codes)('%s', (code) => {
