@@ -20,6 +20,7 @@ import { faultOf } from './failures';
 import { shielded, throwIfCancelled } from './cancellation';
 import type { FenceHostInput, FenceHostResult } from './inputs';
 import * as messages from './messages';
+import { everythingAnswered, noteSaid } from './note-said';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
 import { showPhase } from './search-attributes';
 import { whichBoot } from './which-boot';
@@ -83,6 +84,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   if (result !== undefined) {
     if (outcome.kind === 'stuck') await shielded(() => sayStillExcluded(run, outcome.cause));
     if (run.incidentRun === undefined) await shielded(() => report(run, result));
+    await everythingAnswered();
     return result;
   }
   if (outcome.kind === 'completed') throw new Error('a completed fence without a result');
@@ -104,6 +106,10 @@ async function sayStillExcluded(run: Run, cause: unknown): Promise<void> {
 }
 
 function listen(run: Run): void {
+  const note = async (what: string, said: messages.Said): Promise<void> => {
+    await condition(() => (run.brief as IncidentBrief | undefined) !== undefined);
+    await noteSaid(run.input.incidentId, what, said);
+  };
   const obey = ({ order, by, reason }: messages.FenceOrder): void => {
     if (order === 'join') run.incidentRun = by;
     else if (order === 'attest') run.attested = { by, reason };
@@ -128,8 +134,9 @@ function listen(run: Run): void {
   );
   setHandler(
     messages.abortUpdate,
-    (said) => {
+    async (said) => {
       obey({ ...said, order: 'abort' });
+      await note('aborts', said);
       return 'the fence is being taken back';
     },
     {
@@ -143,16 +150,18 @@ function listen(run: Run): void {
   );
   setHandler(
     messages.holdUpdate,
-    (said) => {
+    async (said) => {
       obey({ ...said, order: 'hold' });
+      await note('holds', said);
       return 'held before the next act';
     },
     { description: 'Wait before the next act', validator: messages.mustSayWhy },
   );
   setHandler(
     messages.resumeUpdate,
-    (said) => {
+    async (said) => {
       obey({ ...said, order: 'resume' });
+      await note('resumes', said);
       return 'goes on; devices that refused the login are asked again';
     },
     { description: 'Go on, and try again at once what waits', validator: messages.mustSayWhy },

@@ -1,11 +1,5 @@
 /** What a run of `recoverHost` remembers, hears and shows. */
-import {
-  condition,
-  currentUpdateInfo,
-  getExternalWorkflowHandle,
-  setCurrentDetails,
-  setHandler,
-} from '@temporalio/workflow';
+import { condition, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { IncidentBrief } from '../activities/incident';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -20,6 +14,7 @@ import {
 import { look } from './activity-options';
 import type { RecoverHostInput, RestartVmResult } from './inputs';
 import * as messages from './messages';
+import { noteSaid } from './note-said';
 import { showPhase } from './search-attributes';
 
 export interface Run {
@@ -117,9 +112,7 @@ export function listen(run: Run): void {
 function listenToPeople(run: Run): void {
   const note = async (what: string, said: messages.Said): Promise<void> => {
     await opened(run);
-    // Said twice is told twice; a repeat by the server is the same update.
-    const key = `${what}-${currentUpdateInfo()?.id ?? ''}`;
-    await look.noteSaid({ incidentId: run.input.incidentId, key, what, ...said });
+    await noteSaid(run.input.incidentId, what, said);
   };
   const inFence = (): boolean => run.state.phase === 'fencing' || run.state.phase === 'blocked-unfenced';
   const toFence = async (order: messages.FenceOrder['order'], said: messages.Said): Promise<void> => {

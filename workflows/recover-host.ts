@@ -3,7 +3,6 @@
  * The workflow ID `host:<hostId>` is the lock: every further trigger is attached to the run that holds it.
  */
 import {
-  allHandlersFinished,
   ChildWorkflowCancellationType,
   condition,
   continueAsNew,
@@ -34,6 +33,7 @@ import type {
 } from './inputs';
 import { fenceOrderSignal } from './messages';
 import { listen, move, type Run, waitFor } from './recover-host-run';
+import { everythingAnswered } from './note-said';
 import { closeAborted, report } from './recover-host-report';
 import { rehearse } from './rehearse-host';
 import type { releaseLocks } from './release-locks';
@@ -78,7 +78,9 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
   try {
     const left = input.carried === undefined ? await untilRestarting(run) : input.carried.left;
     if (left !== undefined) await persist(run, () => restart(run, left));
-    return await shielded(() => persist(run, () => report(run)));
+    const result = await shielded(() => persist(run, () => report(run)));
+    await everythingAnswered();
+    return result;
   } catch (error) {
     // Cancelled in Temporal itself: what is under way in children goes on to a known state; the incident must not stay open.
     if (isCancellation(error) && !isClosed(run.state.phase))
@@ -234,8 +236,7 @@ async function nextPage(
   evidence: FenceEvidence | undefined,
   left: readonly PlannedVm[],
 ): Promise<never> {
-  // An update that is still being answered would fail for its caller.
-  await condition(allHandlersFinished);
+  await everythingAnswered();
   const { done, held, bootId } = run;
   return continueAsNew<typeof recoverHost>({
     ...run.input,

@@ -3,6 +3,7 @@ import { ApplicationFailure, setCurrentDetails } from '@temporalio/workflow';
 import { type Fault, fault } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import { look } from './activity-options';
+import { everythingAnswered } from './note-said';
 import { failureTypes, type RestartVmResult } from './inputs';
 import { basisOf, type Run, sentenceOf, show } from './restart-vm-run';
 import { phaseIsShown, showPhase } from './search-attributes';
@@ -24,6 +25,7 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
       attempt.result,
       attempt.result.phase === 'running' ? 'recovered' : 'partially-recovered',
     );
+    await everythingAnswered();
     return { ...attempt.result, would: [] };
   }
   if (attempt.kind !== 'over' && attempt.kind !== 'given-up') throw new Error(`no ending: ${attempt.kind}`);
@@ -40,6 +42,7 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
   const aborted = attempt.fault.code === 'ABORTED';
   const outcome = aborted ? 'aborted' : attempt.kind === 'given-up' ? 'stuck' : 'partially-recovered';
   await close(run, result, outcome);
+  await everythingAnswered();
   throw ApplicationFailure.create({
     type: attempt.kind === 'over' ? failureTypes.compensated : failureTypes.stuck,
     message: `${attempt.fault.sentence} Next: ${attempt.fault.next}`,

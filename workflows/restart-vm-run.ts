@@ -1,6 +1,7 @@
 /** What a run of `restartVm` remembers, hears and shows. */
 import {
   type CancellationScope,
+  condition,
   getExternalWorkflowHandle,
   isCancellation,
   setCurrentDetails,
@@ -13,6 +14,7 @@ import { type HostId, workflowIds } from '../domain/ids';
 import type { VmPhase, VmResult } from '../domain/recovery-state';
 import type { RestartVmInput } from './inputs';
 import * as messages from './messages';
+import { noteSaid } from './note-said';
 
 export interface Run {
   readonly input: RestartVmInput;
@@ -21,6 +23,8 @@ export interface Run {
   fault: Fault | undefined;
   pastPivot: boolean;
   held: boolean;
+  /** Its incident is in the inventory: what is said can be written down. */
+  opened: boolean;
   waiting: boolean;
   aborted: messages.Said | undefined;
   /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
@@ -34,6 +38,10 @@ export interface Run {
 
 export function listen(run: Run): void {
   const { input } = run;
+  const note = async (what: string, said: messages.Said): Promise<void> => {
+    await condition(() => run.opened);
+    await noteSaid(input.incidentId, `${what} ${input.name}`, said);
+  };
   setHandler(messages.vmStatusQuery, () => statusOf(run));
   setHandler(messages.hostFailedSignal, async (news) => {
     run.incidentRun = workflowIds.host(news.hostId);
@@ -76,16 +84,18 @@ export function listen(run: Run): void {
   );
   setHandler(
     messages.holdUpdate,
-    () => {
+    async (said) => {
       run.held = true;
+      await note('holds', said);
       return 'held before the next act';
     },
     { description: 'Wait before the next act', validator: messages.mustSayWhy },
   );
   setHandler(
     messages.resumeUpdate,
-    () => {
+    async (said) => {
       run.held = false;
+      await note('resumes', said);
       return 'goes on';
     },
     { description: 'Go on', validator: messages.mustSayWhy },

@@ -37,6 +37,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     fault: undefined,
     pastPivot: false,
     held: false,
+    opened: input.incidentBeganAt !== undefined,
     waiting: false,
     aborted: undefined,
     incidentRun: workflowInfo().parent?.workflowId,
@@ -50,6 +51,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
   if (input.mode === 'rehearse') return rehearse(run);
   if (input.incidentBeganAt === undefined)
     await shielded(() => look.openVmIncident({ ...input, workflowId: workflowInfo().workflowId }));
+  run.opened = true;
   try {
     const ended = await untilEnded(run);
     return await shielded(() => finish(run, ended));
