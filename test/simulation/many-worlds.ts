@@ -12,6 +12,8 @@ export interface PlannedWorld {
   readonly controls: WorldControls;
   /** What is still to happen; emptied when the world is healed. */
   readonly events: WorldEvent[];
+  /** Events count calls from here on: until then the datacenter is well, and is learnt. */
+  begun: boolean;
 }
 
 interface Called {
@@ -23,7 +25,7 @@ interface Called {
 export function manyWorlds(plans: readonly Plan[]): { ports: SimulatedPorts; worlds: PlannedWorld[] } {
   const worlds = plans.map((plan): PlannedWorld => {
     const world = new World(plan.spec);
-    return { plan, world, controls: controlsOf(world), events: [...plan.events] };
+    return { plan, world, controls: controlsOf(world), events: [...plan.events], begun: false };
   });
   const desks = new Map(worlds.map((w) => [w.plan.prefix, deskOf(w)]));
   const ports = portsOver((called, signal) => {
@@ -47,10 +49,12 @@ function prefixOf({ port, args }: Called): string {
 }
 
 /** Rules are set at once; events come after so many calls to this world. */
-function deskOf({ events: left, world, controls }: PlannedWorld): CallDesk {
+function deskOf(planned: PlannedWorld): CallDesk {
+  const { events: left, world, controls } = planned;
   let calls = 0;
   return new CallDesk(world, {
     before: () => {
+      if (!planned.begun) return;
       calls += 1;
       for (const event of left.filter((e) => e.afterCalls <= calls)) {
         left.splice(left.indexOf(event), 1);

@@ -55,7 +55,9 @@ export async function runSeeds(plans: readonly Plan[], mutant: Mutant = {}): Pro
   );
   await workers.start();
   try {
-    for (const { plan, controls } of worlds) {
+    for (const world of worlds) {
+      const { plan, controls } = world;
+      world.begun = true;
       for (const { control, args } of plan.beginning) turn(controls, control, args);
       for (const rule of plan.rules) controls.addRule(rule);
     }
