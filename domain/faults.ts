@@ -249,6 +249,53 @@ export const faultTable = {
     sentence: '{path} was left behind by the move of {vm} and was not removed: {detail}',
     next: 'see that nothing needs it, then remove it by hand',
   },
+  VCENTER_UNREACHABLE: {
+    class: 'transient',
+    sentence: 'vCenter {vcenter} does not answer: {detail}',
+    next: 'vmedic doctor vcenter',
+  },
+  VCENTER_NOT_TRUSTED: {
+    class: 'permanent',
+    sentence: 'vCenter {vcenter} at {url} is not the one that is trusted, so nothing was sent: {detail}',
+    next: 'make sure that it is yours, then correct thumbprint or ca in the config',
+  },
+  VCENTER_LOGIN_REFUSED: {
+    class: 'permanent',
+    sentence:
+      'vCenter {vcenter} refused the login of {user}; the same password is not sent again for 5 minutes, because accounts are locked',
+    next: 'correct username or password of {vcenter} in the config',
+  },
+  VCENTER_NOT_ALLOWED: {
+    class: 'permanent',
+    sentence: 'vCenter {vcenter} does not allow {user} to {what} (privilege {privilege})',
+    next: 'give its role that privilege; vmedic doctor vcenter lists those that are needed',
+  },
+  VCENTER_CHANGED: {
+    class: 'permanent',
+    sentence: 'At {url} answers another vCenter ({found}) than {vcenter} ({wanted})',
+    next: 'correct url or instanceUuid of {vcenter} in the config',
+  },
+  VCENTER_HOST_UNKNOWN: {
+    class: 'permanent',
+    sentence: 'vCenter {vcenter} has no host "{name}" for {host}; it has: {known}',
+    next: "correct hypervisor.name of {host} in the config: the host's name as vCenter shows it",
+  },
+  VCENTER_REFUSED: {
+    class: 'permanent',
+    sentence: 'vCenter {vcenter} refused {call}: {detail}',
+    next: 'cure the cause named, then try again',
+  },
+  VM_ASKS: {
+    class: 'outcome-unknown',
+    sentence: '{vm} on {host} waits for an answer to a question before it starts: {question}',
+    next: 'answer it in vCenter; what becomes of the start is read back by itself',
+  },
+  VSPHERE_HA_IN_CHARGE: {
+    class: 'permanent',
+    sentence:
+      'vSphere HA is on for the cluster of {host}, and it restarts {vm} itself: VMedic watches and does not compete',
+    next: 'wait for vSphere HA; or switch it off for that cluster, then vmedic vm restart {vm}',
+  },
   UNDO_FAILED: {
     class: 'permanent',
     sentence: 'The way back of {vm} could not be finished: {detail}',

@@ -14,6 +14,8 @@ export type Need =
   | 'server-locks'
   | 'activation'
   | 'hung-daemon'
+  | 'transient-vms'
+  | 'stop-reasons'
   | 'frozen-host'
   | 'failing-sink'
   | 'lying-mover'

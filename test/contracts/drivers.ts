@@ -26,6 +26,12 @@ const directoryLacks = {
   activation: 'files in a directory need no activation',
 } as const;
 
+const vcenterLacks = {
+  'transient-vms': 'vSphere keeps every VM until a person removes it',
+  'stop-reasons': 'vCenter tells that a VM is off, and not why',
+  'hung-daemon': 'vCenter tells no hung host agent from a silent host',
+} as const;
+
 export const contractDrivers: readonly ContractDriver[] = [
   ...(['simulated', 'simulated-process'] as const).flatMap((driver) =>
     (
@@ -39,6 +45,8 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'fencing', driver: 'fence-agents', lacks: everything },
   { port: 'fencing', driver: 'fence-agents (Redfish)', lacks: everything },
   { port: 'hypervisor', driver: 'libvirt', lacks: everything },
+  { port: 'hypervisor', driver: 'vsphere', lacks: vcenterLacks },
+  { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'volumes', driver: 'directory', lacks: directoryLacks },
