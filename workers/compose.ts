@@ -11,6 +11,7 @@ import { createHostCommands, type HostCommandsOptions, type HostTransport } from
 import { createLibvirtHypervisor, noVolumeMoves } from '../drivers/libvirt';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
+import { besideVsphere, openVsphere } from './compose-vsphere';
 import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
 import { logNotifier } from './log-notifier';
 
@@ -94,10 +95,12 @@ function realWorld(
     pools: fleet.pools,
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
+  const ports = { fencing, hypervisor: libvirt, hostCommands, ...directory, volumeMoves: noVolumeMoves() };
+  const vsphere = openVsphere(config, configPath, fleet);
   return {
-    ports: { fencing, hypervisor: libvirt, hostCommands, ...directory, volumeMoves: noVolumeMoves() },
+    ports: vsphere === undefined ? ports : besideVsphere(ports, vsphere),
     async close() {
-      await Promise.all([libvirt.close(), fencing.close(), hostCommands.close()]);
+      await Promise.all([libvirt.close(), fencing.close(), hostCommands.close(), vsphere?.close()]);
       await gateway.close();
     },
   };
@@ -125,7 +128,7 @@ function devicesOf(config: VmedicConfig, folder: string): FenceDeviceSetup[] {
 }
 
 function commandsOf({ id, commands }: HostConfig): HostCommandsOptions['hosts'][number][] {
-  if (commands.driver === 'simulated') return [];
+  if (commands.driver === 'simulated' || commands.driver === 'vsphere') return [];
   const transport: HostTransport =
     commands.driver === 'namespace'
       ? { driver: 'namespace', enter: commands.enter }

@@ -1,2 +1,2 @@
 export { createVsphere, type Vsphere } from './vsphere';
-export type { VcenterSetup, VsphereHost, VsphereOptions, VspherePool } from './vcenter';
+export type { VcenterSetup, VsphereHost, VsphereOptions } from './vcenter';

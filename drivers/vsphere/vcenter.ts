@@ -1,6 +1,7 @@
 /** One vCenter as the ports see it: a session, the config's hosts and pools, and a bound on what is asked of it at once. */
 import { hostId, type HostId, type PoolId } from '../../domain/ids';
 import { DriverFault } from '../../domain/faults';
+import type { Pool } from '../../domain/fleet';
 import { Lane } from '../child-processes/lane';
 import { datastoreOfPool } from './datastores';
 import { asDriverFault, type Site } from './driver-faults';
@@ -26,16 +27,11 @@ export interface VsphereHost {
   readonly name: string;
 }
 
-export interface VspherePool {
-  readonly id: PoolId;
-  /** `/vmfs/volumes/<datastore>`. */
-  readonly path?: string;
-}
-
 export interface VsphereOptions {
   readonly vcenters: readonly VcenterSetup[];
   readonly hosts: readonly VsphereHost[];
-  readonly pools: readonly VspherePool[];
+  /** Datastores: a pool's path is `/vmfs/volumes/<datastore>`. */
+  readonly pools: readonly Pool[];
 }
 
 /** vCenter serves some 2,000 sessions' calls; these keep one installation of ours from being most of them. */

@@ -1,24 +1,34 @@
 /** Everything that speaks to vCenters, over one session each. */
-import type { HypervisorPort, VolumeMovesPort } from '../../activities/ports';
-import type { HostId } from '../../domain/ids';
+import type { HostCommandsPort, HypervisorPort, VolumeMovesPort } from '../../activities/ports';
+import type { HostId, PoolId } from '../../domain/ids';
+import { vsphereHostCommands } from './host-commands';
 import { VsphereHypervisor } from './hypervisor';
+import { vsphereStorage, type VsphereStorage } from './storage';
 import { Vcenters, type VsphereOptions } from './vcenter';
 import { createVolumeMoves, type MoveTiming } from './volume-moves';
 
-export interface Vsphere {
+export interface Vsphere extends VsphereStorage {
   readonly hypervisor: HypervisorPort;
+  readonly hostCommands: HostCommandsPort;
   readonly volumeMoves: VolumeMovesPort;
   /** Whether a vCenter of the config has this host. */
-  has(host: HostId): boolean;
+  hasHost(host: HostId): boolean;
+  /** Whether the pool is a datastore of such hosts. */
+  hasPool(pool: PoolId): boolean;
   close(): Promise<void>;
 }
 
+/** Nothing is sent before the first call: a vCenter that does not answer keeps nobody from starting. */
 export function createVsphere(options: VsphereOptions, timing?: MoveTiming): Vsphere {
   const vcenters = new Vcenters(options);
+  const hostCommands = vsphereHostCommands(vcenters);
   return {
+    hostCommands,
     hypervisor: new VsphereHypervisor(vcenters),
     volumeMoves: createVolumeMoves(vcenters, timing),
-    has: (host) => vcenters.has(host),
+    ...vsphereStorage(options.pools, (...args) => hostCommands.inspectDisks(...args)),
+    hasHost: (host) => vcenters.has(host),
+    hasPool: (pool) => options.pools.some((p) => p.id === pool),
     close: () => vcenters.close(),
   };
 }

@@ -190,9 +190,11 @@ func (w *world) orderHost(c *command) (any, error) {
 	switch c.Power {
 	case "cut":
 		w.cutPower(host)
+	case "on":
+		w.switchOn(host)
 	case "":
 	default:
-		return nil, fmt.Errorf("a host's power can be cut, not %q", c.Power)
+		return nil, fmt.Errorf("a host's power is cut or switched on, not %q", c.Power)
 	}
 	w.setHost(host, c.State, "", c.InMM)
 	return host.Self.Value, nil

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -47,6 +49,8 @@ func (w *world) addAutoStartManagers() {
 		manager.Self = moref{Type: "HostAutoStartManager", Value: "autostart-" + host.Self.Value}
 		w.model.Map().Put(manager)
 		host.ConfigManager.AutoStartManager = &manager.Self
+		now := time.Now()
+		host.Runtime.BootTime = &now
 	}
 }
 
@@ -66,6 +70,18 @@ func (w *world) setAutostart(vm *simulator.VirtualMachine, on bool) {
 				WaitForHeartbeat: types.AutoStartWaitHeartbeatSettingSystemDefault, StartAction: action, StopAction: "systemDefault"}},
 		}})
 	})
+}
+
+// switchOn boots a host: it answers, and nothing runs on it.
+func (w *world) switchOn(host *simulator.HostSystem) {
+	now := time.Now()
+	w.set(host, change("runtime.bootTime", &now))
+	w.setHost(host, "connected", "", nil)
+	for _, vm := range w.vms() {
+		if *vm.Runtime.Host == host.Self {
+			w.set(vm, power(types.VirtualMachinePowerStatePoweredOff)...)
+		}
+	}
 }
 
 // setHA says of a cluster whether vSphere HA restarts its VMs. It says so only: nothing here restarts any.

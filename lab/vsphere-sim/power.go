@@ -144,7 +144,13 @@ func (v *poweredVM) UnregisterVM(ctx *simulator.Context, req *types.UnregisterVM
 func vmxOf(vm *simulator.VirtualMachine) string { return vm.Config.Files.VmPathName }
 
 func power(state types.VirtualMachinePowerState) []types.PropertyChange {
-	return []types.PropertyChange{change("runtime.powerState", state), change("summary.runtime.powerState", state)}
+	heartbeat := types.ManagedEntityStatusGray
+	if state == types.VirtualMachinePowerStatePoweredOn {
+		heartbeat = types.ManagedEntityStatusGreen
+	}
+	return []types.PropertyChange{
+		change("runtime.powerState", state), change("summary.runtime.powerState", state), change("guestHeartbeatStatus", heartbeat),
+	}
 }
 
 func connection(state types.VirtualMachineConnectionState) []types.PropertyChange {

@@ -16,6 +16,7 @@ export type Need =
   | 'hung-daemon'
   | 'transient-vms'
   | 'stop-reasons'
+  | 'console-output'
   | 'frozen-host'
   | 'failing-sink'
   | 'lying-mover'

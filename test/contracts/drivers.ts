@@ -30,6 +30,10 @@ const vcenterLacks = {
   'transient-vms': 'vSphere keeps every VM until a person removes it',
   'stop-reasons': 'vCenter tells that a VM is off, and not why',
   'hung-daemon': 'vCenter tells no hung host agent from a silent host',
+  'frozen-host': 'vCenter tells no frozen host from a silent one',
+  'console-output': 'vCenter shows no console output',
+  'server-locks': 'an ESXi host keeps its locks in files of its own',
+  activation: 'a datastore needs no activation by VM',
 } as const;
 
 export const contractDrivers: readonly ContractDriver[] = [
@@ -46,6 +50,11 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'fencing', driver: 'fence-agents (Redfish)', lacks: everything },
   { port: 'hypervisor', driver: 'libvirt', lacks: everything },
   { port: 'hypervisor', driver: 'vsphere', lacks: vcenterLacks },
+  ...(['hostCommands', 'storageLocks', 'volumes'] as const).map((port): ContractDriver => ({
+    port,
+    driver: 'vsphere',
+    lacks: vcenterLacks,
+  })),
   { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },

@@ -95,6 +95,7 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
   },
   {
     name: 'finds a guest healthy by what it printed since the mark',
+    needs: 'console-output',
     async run({ port, host, guest }) {
       const mark = await port.markHealth(host, guest.vm.shape, notAborted());
       await guest.start();
@@ -104,6 +105,7 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
   },
   {
     name: 'never takes what a guest printed before the mark for a sign of life',
+    needs: 'console-output',
     async run({ port, host, guest }) {
       const first = await port.markHealth(host, guest.vm.shape, notAborted());
       await guest.start();

@@ -26,9 +26,10 @@ export function contractMatrix(
     const all = cases[port];
     if (!flat.some((s) => s.includes(words)))
       return { port, driver, cases: 0, leftOut: all.length, why: `no test file has: ${words}` };
-    const run = all.filter((c) => c.needs === undefined || lacks[c.needs] === undefined).length;
-    const leftOut = all.length - run;
-    const reasons = [...new Set(Object.values(lacks))].join('; ');
+    const lacking = all.flatMap((c) => (c.needs === undefined ? [] : (lacks[c.needs] ?? [])));
+    const leftOut = lacking.length;
+    const run = all.length - leftOut;
+    const reasons = [...new Set(lacking)].join('; ');
     return { port, driver, cases: run, leftOut, why: leftOut > 0 ? reasons : undefined };
   });
 }

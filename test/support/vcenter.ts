@@ -32,7 +32,9 @@ export function vsphereOptions(sim: VsphereSim, state: SimState): VsphereOptions
   return {
     vcenters: [{ id: 'vc', url, username, ca, password: () => password }],
     hosts: Object.keys(state.hosts).map((name) => ({ id: esx(name), vcenter: 'vc', name })),
-    pools: state.datastores.map(({ name }) => ({ id: pool(name), path: `/vmfs/volumes/${name}` })),
+    pools: state.datastores.map(({ name }) => ({
+      ...{ id: pool(name), type: 'vmfs', lockStrategy: 'none', path: `/vmfs/volumes/${name}` },
+    })),
   };
 }
 

@@ -94,7 +94,7 @@ describe('a config with several mistakes', () => {
         7,
         23,
         'clusters[0].hosts[0].hypervisor.driver',
-        'is "libvrt", which is none of libvirt, simulated; did you mean libvirt?',
+        'is "libvrt", which is none of libvirt, vsphere, simulated; did you mean libvirt?',
       ],
       [9, 21, 'clusters[0].hosts[0].capacity.memoryMiB', 'must be a number, not "lots"'],
       [10, 17, 'clusters[0].hosts[0].pools[0]', 'there is no pool shard; did you mean shared?'],

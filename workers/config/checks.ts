@@ -6,6 +6,7 @@ import { policyOf } from './fleet-of';
 import { type ConfigProblem, type Path, type Places, wayOut } from './problems';
 import { isSecretReference, resolveSecret } from './secrets';
 import type { FenceDeviceConfig, HostConfig, VmedicConfig } from './types';
+import { placedVcenters, vsphereProblems } from './vsphere-checks';
 
 /** Checks the options of a fence agent against what the agent says of itself; each problem a sentence. */
 export type AgentCheck = (
@@ -52,6 +53,8 @@ export function relationProblems(config: VmedicConfig, places: Places): ConfigPr
       ),
     ),
     ...simulationProblems(hosts, config, places),
+    ...duplicates('vCenter', placedVcenters(config), places),
+    ...vsphereProblems(hosts, config, places),
   ];
 }
 
@@ -225,6 +228,9 @@ function references(config: VmedicConfig): Placed<string>[] {
     { item: config.temporal?.apiKey, path: ['temporal', 'apiKey'] },
     ...(['ca', 'certificate', 'key'] as const).map((k) => ({ item: tls?.[k], path: ['temporal', 'tls', k] })),
     { item: config.inventory?.url, path: ['inventory', 'url'] },
+    ...placedVcenters(config).flatMap(({ item, path }) =>
+      (['password', 'ca'] as const).map((k) => ({ item: item[k], path: [...path, k] })),
+    ),
   ];
   return candidates.flatMap(({ item, path }) =>
     item !== undefined && isSecretReference(item) ? [{ item, path }] : [],

@@ -10,5 +10,6 @@ export type {
   FenceDeviceConfig,
   HealthConfig,
   HostConfig,
+  VcenterConfig,
   VmedicConfig,
 } from './types';

@@ -1,4 +1,4 @@
-import type { FenceLevelConfig, HostConfig, PoolConfig, VmedicConfig } from './types';
+import type { FenceLevelConfig, HostConfig, PoolConfig, VcenterConfig, VmedicConfig } from './types';
 
 type Group = Readonly<Record<string, unknown>>;
 const group = (value: unknown): Group =>
@@ -28,6 +28,7 @@ export function lenientView(
         ),
       ),
     })),
+    vcenters: list(root['vcenters']).map((vcenter, v) => lenientVcenter(vcenter, v)),
     pools: list(root['pools']).map((pool, p) => lenientPool(pool, p)),
     health: whole('health') as VmedicConfig['health'],
     inventory: whole('inventory') as VmedicConfig['inventory'],
@@ -40,12 +41,22 @@ export function lenientView(
 function lenientHost(host: unknown, place: string): HostConfig {
   const { id, hypervisor, commands, pools, fencing } = group(host);
   const simulated = group(hypervisor)['driver'] === 'simulated';
+  const vcenter = group(hypervisor)['driver'] === 'vsphere' ? group(hypervisor)['vcenter'] : undefined;
   const known = group(commands)['driver'] !== undefined && group(hypervisor)['driver'] !== undefined;
   const commandsSimulated = known ? group(commands)['driver'] === 'simulated' : simulated;
   return {
     id: textOr(id, `host ${place}`),
-    hypervisor: simulated ? { driver: 'simulated' } : { driver: 'libvirt', uri: '' },
-    commands: commandsSimulated ? { driver: 'simulated' } : { driver: 'namespace', enter: [] },
+    hypervisor: simulated
+      ? { driver: 'simulated' }
+      : typeof vcenter === 'string'
+        ? { driver: 'vsphere', vcenter }
+        : { driver: 'libvirt', uri: '' },
+    commands:
+      group(commands)['driver'] === 'vsphere'
+        ? { driver: 'vsphere' }
+        : commandsSimulated
+          ? { driver: 'simulated' }
+          : { driver: 'namespace', enter: [] },
     capacity: { memoryMiB: 1, vcpus: 1 },
     pools: list(pools)
       .map((pool) => (typeof pool === 'string' ? pool : ''))
@@ -62,6 +73,14 @@ function lenientLevel(level: unknown, place: string): FenceLevelConfig {
       agent: textOr(group(device)['agent'], 'simulated'),
       options: group(group(device)['options']) as Record<string, string>,
     })),
+  };
+}
+
+function lenientVcenter(vcenter: unknown, place: number): VcenterConfig {
+  const { id, password } = group(vcenter);
+  return {
+    ...{ id: textOr(id, `vcenter ${place}`), url: '', username: '' },
+    password: typeof password === 'string' ? password : '',
   };
 }
 

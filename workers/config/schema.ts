@@ -12,6 +12,7 @@ import type {
   HypervisorConfig,
   PolicyConfig,
   PoolConfig,
+  VcenterConfig,
   VmConfig,
   VmedicConfig,
 } from './types';
@@ -65,6 +66,11 @@ const argv = z.array(name).min(1, { error: 'needs the program at least' });
 
 const hypervisor = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('libvirt'), uri: name }),
+  z.strictObject({
+    driver: z.literal('vsphere'),
+    vcenter: id.meta({ description: 'The id of one of vcenters.' }),
+    name: name.optional().meta({ description: 'The name of the host as vCenter shows it. Default: the id.' }),
+  }),
   z.strictObject({ driver: z.literal('simulated') }),
 ]) satisfies z.ZodType<HypervisorConfig>;
 
@@ -80,8 +86,24 @@ const commands = z.discriminatedUnion('driver', [
     enter: argv.meta({ description: 'Program and arguments that run what follows on the host.' }),
     bootIdCommand: argv.optional(),
   }),
+  z.strictObject({ driver: z.literal('vsphere') }),
   z.strictObject({ driver: z.literal('simulated') }),
 ]) satisfies z.ZodType<CommandsConfig>;
+
+const vcenter = z.strictObject({
+  id,
+  url: z.string().regex(/^https:\/\/[^/\s]+\/sdk\/?$/, { error: 'is https://HOST/sdk' }),
+  username: name,
+  password: secret,
+  ca: secret.optional(),
+  thumbprint: z
+    .string()
+    .regex(/^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/, {
+      error: 'is the SHA-256 of the certificate: 64 hexadecimal digits, with or without colons',
+    })
+    .optional(),
+  instanceUuid: name.optional(),
+}) satisfies z.ZodType<VcenterConfig>;
 
 const device = z.strictObject({
   id,
@@ -157,6 +179,7 @@ const pool = z.strictObject({
 export const vmedicSchema = z.strictObject({
   version: z.literal(1, { error: 'must be 1' }),
   clusters: z.array(cluster).min(1, { error: 'needs a cluster' }),
+  vcenters: z.array(vcenter).optional(),
   pools: z.array(pool).optional(),
   health: z.strictObject({ default: health }).optional(),
   inventory: z

@@ -28,11 +28,17 @@ export interface FenceLevelConfig {
   devices: FenceDeviceConfig[];
 }
 
-export type HypervisorConfig = { driver: 'libvirt'; uri: string } | { driver: 'simulated' };
+export type HypervisorConfig =
+  | { driver: 'libvirt'; uri: string }
+  /** `name` is the host's as vCenter shows it; left out, it is the id. */
+  | { driver: 'vsphere'; vcenter: string; name?: string | undefined }
+  | { driver: 'simulated' };
 
 export type CommandsConfig =
   | { driver: 'ssh'; target: string; options?: string[] | undefined; bootIdCommand?: string[] | undefined }
   | { driver: 'namespace'; enter: string[]; bootIdCommand?: string[] | undefined }
+  /** What is asked of an ESXi host is asked of its vCenter. */
+  | { driver: 'vsphere' }
   | { driver: 'simulated' };
 
 export interface HostConfig {
@@ -81,9 +87,25 @@ export interface PoolConfig {
   lockStrategy?: LockStrategy | undefined;
 }
 
+/** One vCenter. Its certificate is verified: by `thumbprint` where given, by `ca`, else by the system's authorities. */
+export interface VcenterConfig {
+  id: string;
+  /** `https://vcenter.example/sdk`. */
+  url: string;
+  username: string;
+  password: SecretReference;
+  /** PEM of the authorities that may have signed its certificate. */
+  ca?: SecretReference | undefined;
+  /** SHA-256 of its certificate, hex with or without colons. */
+  thumbprint?: string | undefined;
+  /** `about.instanceUuid`: another vCenter at the same address is refused. */
+  instanceUuid?: string | undefined;
+}
+
 export interface VmedicConfig {
   version: 1;
   clusters: ClusterConfig[];
+  vcenters?: VcenterConfig[] | undefined;
   pools?: PoolConfig[] | undefined;
   /** Health of every VM that has none of its own, in clusters whose policy names none. */
   health?: { default: HealthConfig } | undefined;
