@@ -6,6 +6,7 @@ import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
 import { planActivities } from './plan';
 import type { Ports } from './ports';
+import { readinessActivities } from './readiness';
 import { releaseActivities } from './release';
 import { restartVmActivities } from './restart-vm';
 import { runActivities } from './other-run';
@@ -20,6 +21,7 @@ export function createActivities(ports: Ports, fleet: Fleet) {
     ...fenceActivities(env),
     ...releaseActivities(env),
     ...planActivities(env),
+    ...readinessActivities(env),
     ...restartVmActivities(env),
     ...runActivities(),
     ...watchActivities(env),

@@ -4,6 +4,7 @@ import type { HostVmList, ObservedVm } from '../domain/observations';
 import { type Environment, signal } from './environment';
 import { judgeStrays, tellStrays } from './stray-vms';
 import type { DiscoveredVm, ReadDefinition } from './ports';
+import { withVolumeIdentities } from './volume-identity';
 
 export interface Learnt {
   readonly added: number;
@@ -22,8 +23,9 @@ export async function learn(
   list: HostVmList,
 ): Promise<Learnt | undefined> {
   const definitions = await env.hypervisor.definitions(host.id, undefined, signal());
-  const vms = list.vms.flatMap((seen) => discovered(cluster, host, seen, definitions, list.observedAt));
-  if (vms.length < list.vms.length) return undefined;
+  const found = list.vms.flatMap((seen) => discovered(cluster, host, seen, definitions, list.observedAt));
+  if (found.length < list.vms.length) return undefined;
+  const vms = await withVolumeIdentities(env, host.id, found);
   const strays = await judgeStrays(env, host, list);
   const adopt = strays.follow.map((s) => s.vm.vmId);
   const { added } = await env.inventory.recordDiscovery(host.id, list.observedAt, vms, adopt);

@@ -1,8 +1,8 @@
 /** Which VM goes where: reads the inventory and the living hosts, decides by the pure `placement`. */
 import type { HostId, IncidentId, VmId } from '../domain/ids';
-import { type Candidate, placement, type Wanted } from '../domain/placement';
+import { candidate, type Candidate, placement, type Wanted } from '../domain/placement';
 import type { Cluster } from '../domain/fleet';
-import type { Reservation, VmRecord } from '../domain/records';
+import type { VmRecord } from '../domain/records';
 import { faultOf } from './fault-boundary';
 import { declaredCluster, type Environment, tell } from './environment';
 import { rosterOf } from './incident';
@@ -111,17 +111,12 @@ export async function candidates(
         (v) => v.hostId === h.id && v.desired === 'running' && !moving.includes(v.vmId),
       );
       const kept = reservations.filter((r) => r.hostId === h.id && !here.some((v) => v.vmId === r.vmId));
-      const share = 1 - cluster.policy.headroomPercent / 100;
-      return {
-        hostId: h.id,
-        pools: h.pools,
-        networks: h.networks,
-        groups: groupsOf(here, kept, vms),
-        free: {
-          memoryMiB: Math.floor(h.capacity.memoryMiB * share) - sum(here, kept, 'memoryMiB'),
-          vcpus: Math.floor(h.capacity.vcpus * share) - sum(here, kept, 'vcpus'),
-        },
-      };
+      const reserved = kept.map((r) => ({
+        ...{ memoryMiB: r.memoryMiB, vcpus: r.vcpus },
+        antiAffinity: vms.find((v) => v.vmId === r.vmId)?.antiAffinity,
+      }));
+      const running = here.map((v) => ({ ...v.shape, antiAffinity: v.antiAffinity }));
+      return candidate(h, cluster.policy.headroomPercent, [...running, ...reserved]);
     });
 }
 
@@ -134,16 +129,4 @@ async function answers(env: Environment, host: HostId): Promise<boolean> {
     if (faultOf(error) === undefined) throw error;
     return false;
   }
-}
-
-const sum = (here: readonly VmRecord[], kept: readonly Reservation[], what: 'memoryMiB' | 'vcpus'): number =>
-  here.reduce((n, v) => n + v.shape[what], 0) + kept.reduce((n, r) => n + r[what], 0);
-
-function groupsOf(
-  here: readonly VmRecord[],
-  kept: readonly Reservation[],
-  vms: readonly VmRecord[],
-): string[] {
-  const reserved = vms.filter((v) => kept.some((r) => r.vmId === v.vmId));
-  return [...here, ...reserved].flatMap((v) => (v.antiAffinity === undefined ? [] : [v.antiAffinity]));
 }

@@ -83,7 +83,9 @@ export const restartVmActivities = (env: Environment) => ({
     if (held === undefined) return;
     // A target that is proven off meanwhile is not asked: its sighting stays until it is readmitted.
     if ((await env.inventory.evidenceFor(held.hostId)) === undefined) {
-      await env.volumes.standDown(held.hostId, input.activated, signal());
+      // All of its disks: what a `makeReady` that was cut off has activated, nobody was told.
+      const disks = new Set([...input.activated, ...vm.shape.disks.map((d) => d.path)]);
+      await env.volumes.standDown(held.hostId, [...disks], signal());
       if (held.hostId !== vm.hostId) await takeDefinitionAway(env, vm, held.hostId, 'left-alone');
     }
     await env.inventory.releaseReservation(input.vmId, input.incidentId);

@@ -50,6 +50,7 @@ export const workflowIds = {
   fence: (id: HostId): string => `host:${id}:fence`,
   locks: (id: HostId): string => `host:${id}:locks`,
   vm: (id: VmId): string => `vm:${id}`,
+  readiness: (cluster: ClusterId): string => `readiness:${cluster}`,
   watch: (shard: string): string => `watch:${shard}`,
   rehearsal: (target: string, n: string): string => `rehearsal:${target}:${n}`,
 } as const;

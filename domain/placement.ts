@@ -2,7 +2,7 @@
  * Where each VM goes. Deterministic: the same facts give the same plan, so that a second run, a rehearsal and a test agree.
  * The emptiest host by free memory first (which also spreads the load of starting), ties broken by host id.
  */
-import type { Capacity } from './fleet';
+import type { Capacity, Host } from './fleet';
 import type { HostId, PoolId, VmId } from './ids';
 
 export interface Candidate {
@@ -26,6 +26,24 @@ export interface Wanted extends Capacity {
 export type Placed =
   | { readonly vmId: VmId; readonly target: HostId }
   | { readonly vmId: VmId; readonly target: undefined; readonly why: string };
+
+/** A host as a candidate: what it has, less the headroom, less what runs or is reserved there. */
+export function candidate(
+  host: Host,
+  headroomPercent: number,
+  taken: readonly (Capacity & { readonly antiAffinity: string | undefined })[],
+): Candidate {
+  const share = 1 - headroomPercent / 100;
+  const free = (what: keyof Capacity): number =>
+    Math.floor(host.capacity[what] * share) - taken.reduce((n, t) => n + t[what], 0);
+  return {
+    hostId: host.id,
+    pools: host.pools,
+    networks: host.networks,
+    groups: taken.flatMap((t) => (t.antiAffinity === undefined ? [] : [t.antiAffinity])),
+    free: { memoryMiB: free('memoryMiB'), vcpus: free('vcpus') },
+  };
+}
 
 function obstacle(vm: Wanted, host: Candidate): string | undefined {
   if (vm.avoid?.includes(host.hostId) === true) return 'was already tried';

@@ -19,6 +19,12 @@ export interface HostRecord {
   readonly version: number;
 }
 
+/** What a logical volume is, whatever it and its group are called on a host. */
+export interface VolumeIdentity {
+  readonly group: string;
+  readonly volume: string;
+}
+
 export interface VmDisk {
   readonly device: string;
   /** The hypervisor's own UUID of the disk, where it has one. */
@@ -27,6 +33,8 @@ export interface VmDisk {
   readonly format: string;
   readonly poolId: PoolId | undefined;
   readonly shareable: boolean;
+  /** Of a logical volume: read while its VM ran. */
+  readonly volume?: VolumeIdentity;
 }
 
 /** What a definition says of a VM, read from its XML while its host lived. */

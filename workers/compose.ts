@@ -3,17 +3,20 @@ import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Ports } from '../activities/ports';
 import type { Fleet, Pool } from '../domain/fleet';
-import { fenceDeviceId, hostId, type PoolId } from '../domain/ids';
+import { fenceDeviceId, hostId, type HostId, type PoolId } from '../domain/ids';
 import { openChildGateway } from '../drivers/child-processes';
 import { createDirectoryStorage } from '../drivers/directory';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
 import { createHostCommands, type HostCommandsOptions, type HostTransport } from '../drivers/host-commands';
+import { createSurvey } from '../drivers/host-survey';
 import { createLibvirtHypervisor, noVolumeMoves } from '../drivers/libvirt';
+import { createLvmStorage } from '../drivers/lvm';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
 import { besideVsphere, openVsphere } from './compose-vsphere';
 import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
 import { logNotifier } from './log-notifier';
+import { type PoolDriver, storageOfPools } from './storage-of-pools';
 
 export interface Composed {
   readonly ports: Ports;
@@ -95,7 +98,14 @@ function realWorld(
     pools: fleet.pools,
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
-  const ports = { fencing, hypervisor: libvirt, hostCommands, ...directory, volumeMoves: noVolumeMoves() };
+  const isPlain = (pool: Pool): boolean => pool.type === 'dir' && pool.lockStrategy === 'none';
+  const isLvm = (pool: Pool): boolean => pool.type === 'lvm' && pool.lockStrategy === 'none';
+  const lvm = createLvmStorage({ runScript: hostCommands.runScript, pools: hostsOfPools(fleet, isLvm) });
+  const ports = {
+    ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves: noVolumeMoves() },
+    survey: createSurvey({ runScript: hostCommands.runScript, volumeGroups: lvm.volumeGroups }),
+    ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm)]),
+  };
   const vsphere = openVsphere(config, configPath, fleet);
   return {
     ports: vsphere === undefined ? ports : besideVsphere(ports, vsphere),
@@ -106,10 +116,34 @@ function realWorld(
   };
 }
 
-/** The pool with the longest path that the disk lies under. */
+/** Pools without locks between hosts, of one kind: the evidence alone decides. */
+const poolDriver = (
+  fleet: Fleet,
+  kind: (pool: Pool) => boolean,
+  storage: Pick<PoolDriver, 'volumes' | 'storageLocks'>,
+): PoolDriver => ({
+  serves: (id) => fleet.pools.some((p) => p.id === id && kind(p)),
+  strategies: ['none'],
+  volumes: storage.volumes,
+  storageLocks: storage.storageLocks,
+});
+
+const hostsOfPools = (fleet: Fleet, kind: (pool: Pool) => boolean): Map<PoolId, HostId[]> => {
+  const hosts = fleet.clusters.flatMap((c) => c.hosts);
+  return new Map(
+    fleet.pools.filter(kind).map((p) => [p.id, hosts.filter((h) => h.pools.includes(p.id)).map((h) => h.id)]),
+  );
+};
+
+/** The pool with the longest path that the disk lies under. A logical volume is written in two ways. */
 export function poolOf(pools: readonly Pool[]): (path: string) => PoolId | undefined {
   const byLength = pools
-    .flatMap(({ id, path }) => (path === undefined ? [] : [{ id, folder: `${path.replace(/\/+$/, '')}/` }]))
+    .flatMap(({ id, type, path }) => {
+      if (path === undefined) return [];
+      const folder = path.replace(/\/+$/, '');
+      const mapped = `/dev/mapper/${(folder.split('/').at(-1) ?? '').replaceAll('-', '--')}-`;
+      return [`${folder}/`, ...(type === 'lvm' ? [mapped] : [])].map((f) => ({ id, folder: f }));
+    })
     .sort((a, b) => b.folder.length - a.folder.length);
   return (path) => byLength.find(({ folder }) => path.startsWith(folder))?.id;
 }

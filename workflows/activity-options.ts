@@ -67,3 +67,6 @@ export const otherRun = proxyActivities<Activities>({ ...reads, startToCloseTime
 
 /** The watch never ends; another worker takes it over 5 s after its own died. */
 export const watch = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 d' });
+
+/** Looks into every host and tries locks between two: each call has its own deadline of seconds, and hosts are asked side by side. */
+export const readiness = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '10 min' });

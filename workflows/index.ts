@@ -1,4 +1,5 @@
 /** Every function exported here is a workflow type: names are stable for ever. */
+export { checkReadiness } from './check-readiness';
 export { fenceHost } from './fence-host';
 export { recoverHost } from './recover-host';
 export { releaseLocks } from './release-locks';

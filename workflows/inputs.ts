@@ -1,6 +1,7 @@
 /** Inputs and results of the workflows: plain data, no secrets (they stay on the server for the whole retention). */
 import type { LevelInput } from '../activities/fence';
 import type { IncidentBrief } from '../activities/incident';
+import type { ReadinessSummary } from '../activities/readiness';
 import type { FenceEvidence } from '../domain/evidence';
 import type { Fault } from '../domain/faults';
 import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
@@ -104,14 +105,20 @@ export interface RestartVmInput {
   readonly target: HostId | undefined;
 }
 
+export interface CheckReadinessInput {
+  readonly clusterId: ClusterId;
+}
+
 /**
  * How runs may end, besides being cancelled: read by whoever must have met every one of them. The types beside them hold the lists whole.
  */
 export const endings = {
+  checkReadiness: ['checked'],
   fenceHost: ['fenced', 'alive-again', 'degraded', 'aborted', 'rehearsed'],
   releaseLocks: ['free', 'blocked'],
   restartVm: ['running', 'guest-degraded'],
 } as const satisfies {
+  readonly checkReadiness: readonly ReadinessSummary['kind'][];
   readonly fenceHost: readonly FenceHostResult['kind'][];
   readonly releaseLocks: readonly ReleaseLocksResult['kind'][];
   readonly restartVm: readonly VmResult['phase'][];

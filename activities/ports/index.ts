@@ -5,6 +5,7 @@ import type { InventoryPort } from './inventory';
 import type { NotifierPort } from './notifier';
 import type { StorageLocksPort, VolumesPort } from './storage';
 import type { VolumeMovesPort } from './volume-moves';
+import type { SurveyPort } from './survey';
 
 /** Everything activities may touch outside the process. Built by `workers/`, from drivers or from the simulated datacenter. */
 export interface Ports {
@@ -14,6 +15,7 @@ export interface Ports {
   readonly storageLocks: StorageLocksPort;
   readonly volumes: VolumesPort;
   readonly volumeMoves: VolumeMovesPort;
+  readonly survey: SurveyPort;
   readonly inventory: InventoryPort;
   readonly notifier: NotifierPort;
 }
@@ -41,3 +43,4 @@ export type {
   Submitted,
   VolumeMovesPort,
 } from './volume-moves';
+export type { SurveyPort } from './survey';

@@ -13,6 +13,7 @@ import type {
   Trigger,
   VmRecord,
 } from '../../domain/records';
+import type { ReadinessReport } from '../../domain/readiness';
 
 /** Where a definition of a VM was seen and has not since been seen removed. */
 export interface Sighting {
@@ -144,4 +145,8 @@ export interface InventoryPort {
   raiseAlert(alert: Omit<AlertRecord, 'clearedAt'>): Promise<'raised' | 'already'>;
   clearAlert(key: string, at: Timestamp): Promise<'cleared' | 'not-raised'>;
   alerts(filter?: { readonly open?: boolean }): Promise<AlertRecord[]>;
+
+  /** Keeps the newest report of each cluster; an older one than is kept changes nothing. */
+  storeReadiness(report: ReadinessReport): Promise<void>;
+  readiness(cluster: ClusterId): Promise<ReadinessReport | undefined>;
 }

@@ -45,6 +45,11 @@ export type StorageReadiness =
 export interface VolumesPort {
   /** Makes the disks usable there (activates what must be), read back. Not ready yet is an answer, not an error. Repeatable. */
   makeReady(permit: StartPermit, disks: readonly VmDisk[], signal: AbortSignal): Promise<StorageReadiness>;
-  /** Deactivates only what `makeReady` activated. Repeatable. */
+  /**
+   * The disks, those on logical volumes with what each is by UUID, as the host sees it now. A disk that is none, or is not found without
+   * a guess, stays as it is. Reads only.
+   */
+  identify(host: HostId, disks: readonly VmDisk[], signal: AbortSignal): Promise<VmDisk[]>;
+  /** Deactivates only what `makeReady` activated: other disks among those named are left as they are. Repeatable. */
   standDown(host: HostId, activated: readonly string[], signal: AbortSignal): Promise<void>;
 }

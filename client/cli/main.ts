@@ -6,6 +6,7 @@ import { addDemoCommand } from './commands/demo';
 import { addHostCommands } from './commands/host';
 import { addIncidentCommands } from './commands/incident';
 import { addLabCommands } from './commands/lab';
+import { addReadinessCommand } from './commands/readiness';
 import { addStatusCommand } from './commands/status';
 import { addUpCommands } from './commands/up';
 import { addVmCommands } from './commands/vm';
@@ -64,6 +65,7 @@ export function buildProgram(state: Program): Command {
   addHostCommands(program, state);
   addVmCommands(program, state);
   addIncidentCommands(program, state);
+  addReadinessCommand(program, state);
   addUpCommands(program, state);
   addLabCommands(program, state);
   addDemoCommand(program, state);

@@ -21,6 +21,7 @@ export type Inventory = Pick<
   | 'evidenceFor'
   | 'definition'
   | 'sightings'
+  | 'readiness'
 >;
 
 export interface Session {

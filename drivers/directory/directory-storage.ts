@@ -74,6 +74,8 @@ function plainFiles(options: DirectoryStorageOptions, served: (pool: PoolId) => 
         fault: fault('STORAGE_NOT_READY', { vm: permit.vmId, host: permit.target, detail }),
       };
     },
+    // Files are known by their paths.
+    identify: (_host, disks) => Promise.resolve([...disks]),
     // `makeReady` activates nothing, so there is nothing to take back.
     standDown: () => Promise.resolve(),
   };

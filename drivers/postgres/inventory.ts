@@ -10,6 +10,7 @@ import { fenceDeviceRows } from './fence-device-rows';
 import { frontDoorRows } from './front-door-rows';
 import { hostRows } from './host-rows';
 import { incidentRows } from './incident-rows';
+import { readinessRows } from './readiness-rows';
 import { reservationRows } from './reservation-rows';
 import { timelineRows } from './timeline-rows';
 import { vmRows } from './vm-rows';
@@ -51,6 +52,7 @@ export function openInventory({
     ...alertRows(connections),
     ...frontDoorRows(connections),
     ...deliveryRows(connections),
+    ...readinessRows(connections),
     close: () => connections.close(),
     async ping() {
       await connections.run((db) => db.execute(sql`select 1`));

@@ -37,6 +37,7 @@ import type {
   VmRecord,
 } from '../../domain/records';
 import { document, instant, words } from './columns';
+import type { ReadinessReport } from '../../domain/readiness';
 
 export const hosts = pgTable('hosts', {
   hostId: text('host_id').$type<HostId>().primaryKey(),
@@ -251,3 +252,10 @@ export const alertDeliveries = pgTable(
 );
 
 export { apiTokens, auditTrail, idempotentAnswers, removedIncidents, webhookReceipts } from './front-schema';
+
+/** The newest report of each cluster. */
+export const readiness = pgTable('readiness', {
+  clusterId: text('cluster_id').$type<ClusterId>().primaryKey(),
+  at: instant('at').notNull(),
+  body: document('body').$type<ReadinessReport>().notNull(),
+});

@@ -14,6 +14,7 @@ import { hypervisorBody } from './port-bodies/hypervisor';
 import { notifierBody } from './port-bodies/notifier';
 import { storageLocksBody, volumesBody } from './port-bodies/storage';
 import { volumeMovesBody } from './port-bodies/volume-moves';
+import { surveyBody } from './port-bodies/survey';
 import { failed, type PortCall, silence, targetsOf, unknownOutcome } from './silence';
 import type { World } from './world';
 
@@ -43,6 +44,7 @@ export class CallDesk {
       storageLocks: storageLocksBody(world),
       volumes: volumesBody(world),
       volumeMoves: volumeMovesBody(world),
+      survey: surveyBody(world),
       notifier: notifierBody(world),
     } as unknown as Readonly<Record<PortName, Readonly<Record<string, Body>>>>;
   }

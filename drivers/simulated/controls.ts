@@ -6,7 +6,7 @@ import type { JournalEntry } from './journal';
 import type { DiskSightSaid } from './shared-storage';
 import type { MoveManner } from './volume-works';
 import type { World } from './world';
-import type { DeviceMode, GuestProcess, HostState, WorldSnapshot } from './world-state';
+import type { DeviceMode, GuestProcess, HostOddities, HostState, WorldSnapshot } from './world-state';
 import type { Costs, DiskSpec, GuestHealth, WorldSpec } from './world-spec';
 
 export type WorldControls = ReturnType<typeof controlsOf>;
@@ -80,6 +80,8 @@ function hostControls(world: World) {
       Object.assign(device, to);
       if (to.mode === 'works') device.claimsOff = false;
     },
+    /** What somebody who looks into the host finds unlike a host in good order; none of it by `{}`. */
+    setOddities: (id: HostId, oddities: HostOddities): void => void (world.host(id).oddities = oddities),
     loginRefusals: (id: FenceDeviceId): number => world.devices.get(id)?.loginRefusals ?? 0,
   };
 }
@@ -162,6 +164,18 @@ function storageControls(world: World) {
       const disk = world.storage.disks.get(path);
       invariant(disk !== undefined, `the simulated datacenter has no disk ${path}`);
       disk.sight = sight;
+    },
+    /** As one host alone sees it: a missing mount, wrong rights. */
+    setDiskOn(host: HostId, path: string, sight: DiskSightSaid): void {
+      const disk = world.storage.disks.get(path);
+      invariant(disk !== undefined, `the simulated datacenter has no disk ${path}`);
+      disk.sightOn.set(host, sight);
+    },
+    /** Somebody made another volume of the same name. */
+    replaceDisk(path: string): void {
+      const disk = world.storage.disks.get(path);
+      invariant(disk !== undefined, `the simulated datacenter has no disk ${path}`);
+      disk.identity = `${disk.identity}-anew`;
     },
     makeDisk: (disk: DiskSpec): void => void world.storage.ensureDisk(disk),
     /** How the next move of this VM's disks goes; an honest one when nothing is said. */

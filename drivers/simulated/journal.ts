@@ -6,7 +6,14 @@ import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord } from '../../domain/records';
 
 export type PortName =
-  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'volumeMoves' | 'notifier';
+  | 'fencing'
+  | 'hypervisor'
+  | 'hostCommands'
+  | 'storageLocks'
+  | 'volumes'
+  | 'volumeMoves'
+  | 'survey'
+  | 'notifier';
 
 /** Who made it happen: a port call of ours, a person at the host, the host's own boot, or the world's beginning. */
 export type Cause = 'port' | 'hand' | 'autostart' | 'beginning' | 'migration';

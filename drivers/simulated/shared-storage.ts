@@ -32,7 +32,11 @@ export interface Disk {
   readonly path: string;
   readonly poolId: PoolId;
   readonly shareable: boolean;
+  /** What it is, whatever it is called: another volume may take its name. */
+  identity: string;
   sight: DiskSightSaid;
+  /** Where one host alone sees it otherwise. */
+  readonly sightOn: Map<HostId, DiskSightSaid>;
   /** Hosts on which it is activated, each with who did so: `boot`, or the tag of a recovery. */
   readonly activeOn: Map<HostId, string>;
   readonly writes: DiskWrite[];
@@ -72,6 +76,10 @@ export class SharedStorage {
     if (pool !== undefined) pool.freeBytes = bytes;
   }
 
+  isLockless(id: PoolId): boolean {
+    return this.pools.get(id)?.lockless === true;
+  }
+
   setLockless(id: PoolId, lockless: boolean): void {
     const pool = this.pools.get(id);
     if (pool !== undefined) pool.lockless = lockless;
@@ -84,7 +92,9 @@ export class SharedStorage {
       path: disk.path,
       poolId: disk.poolId,
       shareable: disk.shareable === true,
+      identity: `volume-${this.disks.size + 1}`,
       sight: 'usable',
+      sightOn: new Map(),
       activeOn: new Map(),
       writes: [],
       madeBy,
@@ -101,8 +111,9 @@ export class SharedStorage {
   /** Why this host cannot open the disk now; undefined when it can. */
   obstacle(path: string, host: HostId): string | undefined {
     const disk = this.disks.get(path);
-    if (disk === undefined || disk.sight === 'missing') return `cannot access storage file '${path}'`;
-    if (disk.sight !== 'usable') return `storage file '${path}' is ${disk.sight}`;
+    const sight = disk?.sightOn.get(host) ?? disk?.sight;
+    if (disk === undefined || sight === 'missing') return `cannot access storage file '${path}'`;
+    if (sight !== 'usable') return `storage file '${path}' is ${sight ?? 'missing'}`;
     if (this.needsActivation(disk) && !disk.activeOn.has(host)) return `'${path}' is not active there`;
     return undefined;
   }

@@ -69,6 +69,7 @@ const silentCode: Readonly<Record<PortName, FaultCode>> = {
   storageLocks: 'HOST_COMMAND_FAILED',
   volumes: 'HOST_COMMAND_FAILED',
   volumeMoves: 'HYPERVISOR_UNREACHABLE',
+  survey: 'HOST_COMMAND_FAILED',
   notifier: 'ALERT_NOT_DELIVERED',
 };
 

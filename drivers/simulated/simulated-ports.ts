@@ -7,7 +7,14 @@ import type { World } from './world';
 
 export type SimulatedPorts = Pick<
   Ports,
-  'fencing' | 'hypervisor' | 'hostCommands' | 'storageLocks' | 'volumes' | 'volumeMoves' | 'notifier'
+  | 'fencing'
+  | 'hypervisor'
+  | 'hostCommands'
+  | 'storageLocks'
+  | 'volumes'
+  | 'volumeMoves'
+  | 'survey'
+  | 'notifier'
 >;
 
 /** Performs one call on the world, wherever the world is. Answers and faults are the port's own. */
@@ -41,11 +48,12 @@ export function portsOver(perform: Perform): SimulatedPorts {
       ...calls('storageLocks', ['list', 'release', 'probe']),
       strategies: simulatedStrategies,
     },
-    volumes: calls('volumes', ['makeReady', 'standDown']),
+    volumes: calls('volumes', ['makeReady', 'identify', 'standDown']),
     volumeMoves: calls('volumeMoves', [
       ...(['preflight', 'submit', 'find', 'follow', 'cancel'] as const),
       ...(['switchOver', 'classify', 'letGo', 'remove'] as const),
     ]),
+    survey: calls('survey', ['survey', 'testLocks']),
     notifier: calls('notifier', ['deliver']),
   };
 }

@@ -1,6 +1,7 @@
 /** What the world holds at a moment: the mutable state, and the snapshot that leaves the process. */
 import type { StartPermit } from '../../domain/evidence';
 import type { HostId, PoolId, VmId } from '../../domain/ids';
+import type { CommandFact, MountFact, VolumeGroupFact } from '../../domain/readiness';
 import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord } from '../../domain/records';
 import type { ParsedDefinition } from './definition-text';
@@ -36,6 +37,21 @@ export interface HostDefinition {
   autostart: boolean;
 }
 
+/** What is unlike a host in good order, for whoever looks into it. */
+export interface HostOddities {
+  /** Laid over the commands of the same name. */
+  readonly commands?: readonly CommandFact[];
+  readonly rivals?: readonly string[];
+  readonly statd?: boolean;
+  readonly mounts?: Readonly<Record<PoolId, Partial<MountFact>>>;
+  /** Laid over the volume groups, by the pool that each stands for. */
+  readonly groups?: Readonly<Record<PoolId, Partial<VolumeGroupFact>>>;
+  /** Why LVM cannot be read there. */
+  readonly lvmSilent?: string;
+  /** Further volume groups seen there. */
+  readonly moreGroups?: readonly VolumeGroupFact[];
+}
+
 export interface HostState {
   readonly spec: HostSpec;
   power: 'on' | 'off';
@@ -46,6 +62,7 @@ export interface HostState {
   frozen: boolean;
   network: 'up' | 'cut';
   commands: 'reachable' | 'silent' | 'refused';
+  oddities: HostOddities;
   readonly definitions: Map<VmId, HostDefinition>;
   readonly lastReason: Map<VmId, { state: 'shut-off' | 'crashed'; reason: string }>;
   /** Acts that a hung daemon has taken in and will do when it goes on. */

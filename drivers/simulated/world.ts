@@ -294,6 +294,7 @@ export class World {
       frozen: false,
       network: 'up',
       commands: 'reachable',
+      oddities: {},
       definitions: new Map(),
       lastReason: new Map(),
       late: [],

@@ -56,6 +56,7 @@ export function vsphereStorage(
         return { ready: false, fault: fault('STORAGE_NOT_READY', facts) };
       },
       // Nothing is activated, so there is nothing to take back.
+      identify: (_host, disks) => Promise.resolve([...disks]),
       standDown: () => Promise.resolve(),
     },
   };

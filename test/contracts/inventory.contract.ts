@@ -5,6 +5,7 @@ import { alertCases, evidenceCases, fenceDeviceCases } from './inventory/evidenc
 import { frontDoorCases } from './inventory/front-door.cases';
 import { hostCases } from './inventory/hosts.cases';
 import { incidentCases } from './inventory/incidents.cases';
+import { readinessCases } from './inventory/readiness.cases';
 import { reservationCases } from './inventory/reservations.cases';
 import type { InventoryCase } from './inventory/samples';
 import { timelineCases } from './inventory/timeline.cases';
@@ -24,4 +25,5 @@ export const inventoryCases: readonly InventoryCase[] = [
   ...alertCases,
   ...deliveryCases,
   ...frontDoorCases,
+  ...readinessCases,
 ];

@@ -184,6 +184,7 @@ export async function openVolumes(): Promise<Opened<VolumesSubject>> {
       exists: async (path) => existsSync(path),
       isActive: async () => false,
       activateByHand: () => Promise.reject(new Error('files need no activation')),
+      replaceVolume: () => Promise.reject(new Error('files need no activation')),
       elsewhere: a,
     },
   };

@@ -193,6 +193,7 @@ export const openVolumes = (open: OpenWorld) => async (): Promise<Opened<Volumes
       exists: async (path) => (await diskOf(path)) !== undefined,
       isActive: async (path, host) => (await diskOf(path))?.activeOn.some((x) => x.hostId === host) === true,
       activateByHand: (path, host) => control.setActive(path, host, true),
+      replaceVolume: (path) => control.replaceDisk(path),
       elsewhere: a,
     },
   };

@@ -75,7 +75,7 @@ export async function openVolumes(): Promise<Opened<VolumesSubject>> {
     world: {
       powerOffTarget: power(world, b, 'cut'),
       exists: async (path) => isThere(world.state, path),
-      ...{ isActive: never, activateByHand: never, elsewhere: a },
+      ...{ isActive: never, activateByHand: never, replaceVolume: never, elsewhere: a },
     },
   };
   return { subject, close: () => world.close() };

@@ -17,6 +17,8 @@ export interface VolumesSubject {
     exists(path: string): Promise<boolean>;
     isActive(path: string, host: HostId): Promise<boolean>;
     activateByHand(path: string, host: HostId): Promise<void>;
+    /** Another volume takes its name. */
+    replaceVolume(path: string): Promise<void>;
     readonly elsewhere: HostId;
   };
 }
@@ -76,6 +78,19 @@ export const volumesContract: readonly ContractCase<VolumesSubject>[] = [
       expect(said).toEqual({ ready: true, activated: [] });
       await port.standDown(target, [path], notAborted());
       expect(await world.isActive(path, target)).toBe(true);
+    },
+  },
+  {
+    name: 'knows a volume by what it is, and refuses another one of the same name',
+    needs: 'activation',
+    async run({ port, vmId, target, disks, world }) {
+      const known = await port.identify(target, disks.slice(0, 1), notAborted());
+      expect(known[0]?.volume?.volume).toMatch(/\S/);
+      expect(await port.identify(target, known, notAborted())).toEqual(known);
+      await world.replaceVolume(known[0]?.path ?? '');
+      const said = await port.makeReady(permitFor(vmId, target), known, notAborted());
+      expect(said).toMatchObject({ ready: false, fault: { code: 'STORAGE_NOT_READY' } });
+      expect(await world.isActive(known[0]?.path ?? '', target)).toBe(false);
     },
   },
   {

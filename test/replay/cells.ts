@@ -15,6 +15,7 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   releaseLocks: endings.releaseLocks,
   restartVm: [...endings.restartVm, ...Object.values(failureTypes), 'rehearsed', 'cancelled'],
   watchFleet: ['cancelled'],
+  checkReadiness: [],
 };
 
 export const allCells = (): string[] =>

@@ -90,6 +90,7 @@ export const inventory = (more: Partial<Inventory> = {}): Inventory => ({
   evidenceFor: () => Promise.resolve(undefined),
   definition: () => Promise.resolve(undefined),
   sightings: () => Promise.resolve([]),
+  readiness: () => Promise.resolve(undefined),
   attachTrigger: () => Promise.resolve(),
   ...more,
 });

@@ -18,10 +18,9 @@ export function hostCommandsBody(world: World): Served<HostCommandsPort> {
       await reach(world, host, context);
       return disks.map((disk): DiskSight => {
         const known = world.storage.disks.get(disk.path);
-        if (known === undefined || known.sight === 'missing')
-          return { path: disk.path, seen: 'missing', detail: 'no such file' };
-        if (known.sight !== 'usable')
-          return { path: disk.path, seen: known.sight, detail: `it is ${known.sight}` };
+        const sight = known?.sightOn.get(host) ?? known?.sight ?? 'missing';
+        if (sight === 'missing') return { path: disk.path, seen: sight, detail: 'no such file' };
+        if (sight !== 'usable') return { path: disk.path, seen: sight, detail: `it is ${sight}` };
         if (world.storage.obstacle(disk.path, host) !== undefined)
           return { path: disk.path, seen: 'missing', detail: 'not active' };
         return { path: disk.path, seen: 'usable' };

@@ -74,10 +74,13 @@ export function volumesBody(world: World): Served<VolumesPort> {
           fault: fault('STORAGE_NOT_READY', { vm: vmId, host: target, detail }),
         }) as const;
       const activated: string[] = [];
-      for (const { path } of disks) {
+      for (const { path, volume } of disks) {
         const disk = world.storage.disks.get(path);
-        if (disk?.sight !== 'usable') return notReady(`${path} is ${disk?.sight ?? 'missing'}`);
+        const sight = disk?.sightOn.get(target) ?? disk?.sight ?? 'missing';
+        if (disk === undefined || sight !== 'usable') return notReady(`${path} is ${sight}`);
         if (!world.storage.needsActivation(disk)) continue;
+        if (volume !== undefined && volume.volume !== disk.identity)
+          return notReady(`${path} is another volume now: ${disk.identity}, and it was ${volume.volume}`);
         const elsewhere = [...disk.activeOn.keys()].find((h) => h !== target);
         if (elsewhere !== undefined) return notReady(`${path} is active on ${elsewhere}`);
         if (!disk.activeOn.has(target)) {
@@ -87,6 +90,15 @@ export function volumesBody(world: World): Served<VolumesPort> {
         if (disk.activeOn.get(target) === by) activated.push(path);
       }
       return { ready: true, activated };
+    },
+
+    async identify(host, disks, context) {
+      await reach(world, host, context);
+      return disks.map((disk) => {
+        const known = world.storage.disks.get(disk.path);
+        if (known === undefined || !world.storage.needsActivation(known)) return disk;
+        return { ...disk, volume: { group: `uuid-of-${known.poolId}`, volume: known.identity } };
+      });
     },
 
     async standDown(host, activated, context) {

@@ -1,0 +1,1 @@
+export { createSurvey, type SurveyDeadlines, surveyDeadlines, type SurveyOptions } from './survey';

@@ -1,0 +1,55 @@
+/**
+ * QEMU's own locks on a scratch file of the pool: one host opens it as a running VM does, the other asks as a starting one does. The holder
+ * asks itself first, because a lock that does not even show on its own host was never taken.
+ */
+import type { LockTest } from '../../domain/readiness';
+
+/** The holder lets go by itself after this, whatever becomes of us. */
+const heldSeconds = 20;
+
+/** Arguments: the file. Prints `held` once the lock is taken. The lock's holder removes the file when it ends. */
+export const holdScript = `
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+command -v qemu-io >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 || { echo 'qemu-io and qemu-img are needed there' >&2; exit 3; }
+(umask 077; dd if=/dev/zero of="$1" bs=65536 count=1 conv=fsync 2>/dev/null) || { echo "no file can be made beside $1" >&2; exit 3; }
+setsid sh -c 'timeout ${heldSeconds} qemu-io -f raw -c "sleep ${heldSeconds}000" "$1"; rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
+tries=0
+until ! qemu-img info -f raw "$1" >/dev/null 2>&1; do
+  tries=$((tries + 1))
+  [ $tries -lt 40 ] || { echo free; exit 0; }
+  sleep 0.1
+done
+echo held
+`;
+
+/** Arguments: the file. Prints what a starting QEMU would be told. */
+export const askScript = `
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+[ -e "$1" ] || { echo absent; exit 0; }
+said=$(qemu-img info -f raw "$1" 2>&1 >/dev/null) && { echo free; exit 0; }
+printf '%s\\n' "$said" | grep -Eq 'Failed to get (shared )?"[^"]+" lock' && { echo refused; exit 0; }
+printf 'trouble %s\\n' "$(printf '%s' "$said" | head -n 1)"
+`;
+
+/** Arguments: the file. Ends the holder by the file that it has open, and takes the file away. */
+export const releaseScript = `
+for link in /proc/[0-9]*/fd/*; do
+  [ "$(readlink "$link" 2>/dev/null)" = "$1" ] || continue
+  pid=\${link#/proc/}; kill "\${pid%%/*}" 2>/dev/null
+done
+rm -f "$1"
+`;
+
+export function verdictOf(held: string, asked: string, path: string): Pick<LockTest, 'says' | 'detail'> {
+  if (held.trim() === 'free')
+    return { says: 'does-not-guard', detail: 'a lock taken there does not even show on the same host' };
+  if (held.trim() !== 'held') return { says: 'not-known', detail: `the holder said "${held.trim()}"` };
+  const said = asked.trim();
+  if (said === 'refused') return { says: 'guards', detail: 'refused, as it should be' };
+  if (said === 'free') return { says: 'does-not-guard', detail: 'its image was opened' };
+  if (said === 'absent')
+    return { says: 'not-known', detail: `the other host does not see ${path}: is it the same folder?` };
+  return { says: 'not-known', detail: said.replace(/^trouble /, '') };
+}

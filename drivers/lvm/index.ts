@@ -1,0 +1,7 @@
+export {
+  createLvmStorage,
+  type LvmDeadlines,
+  lvmDeadlines,
+  type LvmOptions,
+  type LvmStorage,
+} from './lvm-volumes';
