@@ -35,7 +35,7 @@ export async function powerOn(vcenter: Vcenter, what: ToStart, signal: AbortSign
   } catch (cause) {
     error = cause;
   }
-  if (await runsOn(vcenter, vm.ref, view, signal)) return { kind: 'ok' };
+  if (await runsOn(vcenter, vm, view, signal)) return { kind: 'ok' };
   if (asked !== undefined)
     return { kind: 'unknown', fault: fault('VM_ASKS', { vm: vm.name, host, question: asked }) };
   const said =
@@ -62,7 +62,9 @@ export async function powerOn(vcenter: Vcenter, what: ToStart, signal: AbortSign
     };
   if (said !== undefined) return outcomeOfFailure(said, vcenter);
   const detail =
-    ended === undefined ? 'its task was not over in time' : 'its task ended well, and it does not run';
+    ended === undefined
+      ? 'its task was not over in time'
+      : 'its task ended well, and it does not run, or not as the VM that it was';
   return {
     kind: 'unknown',
     fault: fault('CALL_OUTCOME_UNKNOWN', { call: 'PowerOnVM_Task', host, vm: vm.name, detail }),
@@ -126,16 +128,23 @@ async function answer(
   }
 }
 
-async function runsOn(vcenter: Vcenter, vm: MoRef, host: HostView, signal: AbortSignal): Promise<boolean> {
+/** That it runs there, and that it is still the same VM: one that was told that it is a copy has another UUID. */
+async function runsOn(
+  vcenter: Vcenter,
+  { ref, instanceUuid }: VimVm,
+  host: HostView,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
     const read = await vcenter.session.retrieveOne(
-      vm,
-      ['runtime.powerState', 'runtime.host', 'runtime.connectionState'],
+      ref,
+      ['runtime.powerState', 'runtime.host', 'runtime.connectionState', 'config.instanceUuid'],
       { signal },
     );
     return (
       textOf(read.get('runtime.powerState')) === 'poweredOn' &&
       textOf(read.get('runtime.connectionState')) === 'connected' &&
+      textOf(read.get('config.instanceUuid')) === instanceUuid &&
       refOf(read.get('runtime.host'))?.value === host.ref.value
     );
   } catch {

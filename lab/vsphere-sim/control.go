@@ -27,6 +27,7 @@ type command struct {
 	Mode       string  `json:"maintenanceMode,omitempty"`
 	DownMs     int     `json:"downMs,omitempty"`
 	Method     string  `json:"method,omitempty"`
+	Choice     string  `json:"choice,omitempty"`
 	Rule       *rule   `json:"rule,omitempty"`
 }
 
@@ -72,6 +73,7 @@ func (w *world) orders() map[string]order {
 		"unregister":      w.orderUnregister,
 		"register":        w.orderRegister,
 		"vm":              w.orderVM,
+		"answer":          w.orderAnswer,
 		"host":            w.orderHost,
 		"datastore":       w.orderDatastore,
 		"cluster":         w.orderCluster,
@@ -180,6 +182,26 @@ func (w *world) orderVM(c *command) (any, error) {
 		}
 	})
 	return vm.Self.Value, nil
+}
+
+// orderAnswer answers the VM's question as a person would. It says whether there was one.
+func (w *world) orderAnswer(c *command) (any, error) {
+	vm, err := w.vm(c.VM)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	q := w.asking[vm.Self]
+	w.mu.Unlock()
+	if q == nil {
+		return false, nil
+	}
+	select {
+	case q.answer <- c.Choice:
+		return true, nil
+	default:
+		return false, nil
+	}
 }
 
 func (w *world) orderHost(c *command) (any, error) {
