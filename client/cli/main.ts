@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addConfigCommands } from './commands/config';
 import { addDemoCommand } from './commands/demo';
+import { addDoctorCommands } from './commands/doctor';
 import { addHostCommands } from './commands/host';
 import { addIncidentCommands } from './commands/incident';
 import { addLabCommands } from './commands/lab';
@@ -70,6 +71,7 @@ export function buildProgram(state: Program): Command {
   addLabCommands(program, state);
   addDemoCommand(program, state);
   addConfigCommands(program, state);
+  addDoctorCommands(program, state);
   return program;
 }
 

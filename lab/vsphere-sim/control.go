@@ -247,12 +247,19 @@ func (w *world) orderCluster(c *command) (any, error) {
 	return nil, w.setHA(c.Name, *c.HA)
 }
 
-// orderDeny lets a method be refused with a fault, for whoever calls it.
+// orderDeny lets a method be refused with a fault, for whoever calls it, or says of a privilege that the user lacks it.
 func (w *world) orderDeny(c *command) (any, error) {
 	if err := knownFault(c.Fault); err != nil {
 		return nil, err
 	}
-	w.locked(func() { w.refuse[c.Method] = c.Fault })
+	w.locked(func() {
+		if c.Method != "" {
+			w.refuse[c.Method] = c.Fault
+		}
+		if c.Name != "" {
+			w.lacking[c.Name] = true
+		}
+	})
 	return nil, nil
 }
 
@@ -281,6 +288,7 @@ func (w *world) orderClear(*command) (any, error) {
 		clear(w.checks)
 		clear(w.hidden)
 		clear(w.refuse)
+		clear(w.lacking)
 	})
 	return nil, nil
 }

@@ -187,7 +187,11 @@ func (g *gate) serve(c *call, next http.Handler, rw http.ResponseWriter, r *http
 		_, _ = io.WriteString(rw, "<html><body>The service is starting</body></html>")
 		return http.StatusOK
 	case "fault":
-		return sendFault(rw, argument, "refused by rule")
+		text := "refused by rule"
+		if argument == "NotAuthenticated" {
+			text = notAuthenticated
+		}
+		return sendFault(rw, argument, text)
 	case "delay":
 		select {
 		case <-time.After(time.Duration(number) * time.Millisecond):
@@ -220,12 +224,15 @@ func (h *heldReply) send(rw http.ResponseWriter) {
 	}
 	body := h.body.Bytes()
 	if bytes.Contains(body, []byte("NotAuthenticatedFault")) {
-		// The simulator leaves the text empty. A vCenter does not, and there are clients that decide by it.
-		body = bytes.Replace(body, []byte("<faultstring></faultstring>"), []byte("<faultstring>The session is not authenticated.</faultstring>"), 1)
+		// The simulator leaves the text empty.
+		body = bytes.Replace(body, []byte("<faultstring></faultstring>"), []byte("<faultstring>"+notAuthenticated+"</faultstring>"), 1)
 	}
 	rw.WriteHeader(h.status)
 	_, _ = rw.Write(body)
 }
+
+// notAuthenticated is what an English vCenter says. There are clients that decide by it.
+const notAuthenticated = "The session is not authenticated."
 
 func sendFault(rw http.ResponseWriter, kind, text string) int {
 	var escaped bytes.Buffer

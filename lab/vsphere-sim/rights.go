@@ -54,3 +54,26 @@ func (c *guardedCollector) RetrievePropertiesEx(ctx *simulator.Context, req *typ
 	}
 	return answer
 }
+
+// authorizer tells of each privilege whether the user has it. It tells so only: what is refused is ordered by /deny.
+type authorizer struct {
+	*simulator.AuthorizationManager
+	w *world
+}
+
+func (a *authorizer) HasPrivilegeOnEntities(req *types.HasPrivilegeOnEntities) soap.HasFault {
+	answer := a.AuthorizationManager.HasPrivilegeOnEntities(req)
+	body, ok := answer.(*methods.HasPrivilegeOnEntitiesBody)
+	if !ok || body.Res == nil {
+		return answer
+	}
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	for _, entity := range body.Res.Returnval {
+		for i := range entity.PrivAvailability {
+			p := &entity.PrivAvailability[i]
+			p.IsGranted = !a.w.lacking[p.PrivId]
+		}
+	}
+	return answer
+}

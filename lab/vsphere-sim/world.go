@@ -35,7 +35,8 @@ type world struct {
 	hidden  map[moref]bool                       // VMs that the user has no right to read
 	guests  map[string]string                    // vmx path -> host on which a process of the VM exists
 	copied  map[moref]bool                       // VMs that were told that they are a copy
-	refuse  map[string]string                    // method -> fault, for privileges
+	refuse  map[string]string                    // method -> fault
+	lacking map[string]bool                      // privileges that the user does not have
 }
 
 func newWorld(model *simulator.Model) *world {
@@ -53,6 +54,7 @@ func newWorld(model *simulator.Model) *world {
 		guests:  map[string]string{},
 		copied:  map[moref]bool{},
 		refuse:  map[string]string{},
+		lacking: map[string]bool{},
 	}
 	w.gate = &gate{expire: w.expireSessions}
 	return w
@@ -125,6 +127,10 @@ func (w *world) own(ctx *simulator.Context, m *simulator.Method) mo.Reference {
 	case *simulator.SearchIndex:
 		if m.Name == "FindByUuid" {
 			return &guardedIndex{target, w}
+		}
+	case *simulator.AuthorizationManager:
+		if m.Name == "HasPrivilegeOnEntities" {
+			return &authorizer{target, w}
 		}
 	case *simulator.PropertyCollector:
 		if m.Name == "RetrievePropertiesEx" {
