@@ -18,7 +18,8 @@ import { millisOf, type PowerReading } from '../domain/observations';
 import type { HostStanding } from '../domain/records';
 import { faultOf } from './fault-boundary';
 import { signsOf } from './look-at-host';
-import { declaredHost, type Environment, nowIso, signal, tell } from './environment';
+import { mustBeArmed } from './armed';
+import { declaredCluster, declaredHost, type Environment, nowIso, signal, tell } from './environment';
 
 export type LevelResult =
   | { readonly kind: 'off'; readonly evidence: FenceEvidence }
@@ -159,6 +160,7 @@ async function switchOff(
     if (verdict.verdict === 'degraded' && input.evenIf !== 'degraded')
       return { kind: 'degraded', why: verdict.why, offSent: false };
   }
+  await mustBeArmed(env, declaredCluster(env, host.id).id);
   await tell(env, input.incidentId, `off-${device.id}`, 'act', `"off" is sent to ${device.id}`, {
     call: 'off',
     device: device.id,

@@ -4,16 +4,22 @@ import { atBoundary } from './fault-boundary';
 import { fenceActivities } from './fence';
 import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
+import { missingVmActivities } from './missing-vm';
 import { planActivities } from './plan';
 import type { Ports } from './ports';
 import { readinessActivities } from './readiness';
+import { readmitActivities } from './readmit';
 import { releaseActivities } from './release';
 import { restartVmActivities } from './restart-vm';
 import { runActivities } from './other-run';
 import { watchActivities } from './watch';
+import type { Supervision } from './watched-cluster';
+
+export type { Supervision };
 
 /** Everything the workflows can do to the world, over the ports given. */
-export function createActivities(ports: Ports, fleet: Fleet) {
+/** @param supervision What lets the watch act; without it one only learns. */
+export function createActivities(ports: Ports, fleet: Fleet, supervision?: Supervision) {
   const env = environment(ports, fleet);
   return atBoundary({
     ...lookActivities(env),
@@ -23,8 +29,10 @@ export function createActivities(ports: Ports, fleet: Fleet) {
     ...planActivities(env),
     ...readinessActivities(env),
     ...restartVmActivities(env),
+    ...missingVmActivities(env),
+    ...readmitActivities(env),
     ...runActivities(),
-    ...watchActivities(env),
+    ...watchActivities(env, supervision),
   });
 }
 

@@ -6,7 +6,15 @@ import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVerdict, judgeHost } from '../domain/judge-host';
 import type { HostSign } from '../domain/observations';
 import { faultOf } from './fault-boundary';
-import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+import {
+  clusterById,
+  declaredCluster,
+  declaredHost,
+  type Environment,
+  nowIso,
+  signal,
+  tell,
+} from './environment';
 
 /** A look must not wait for a dead BMC (20 s for IPMI): hypervisor and host commands are silent much sooner. */
 const powerLookMs = 3_000;
@@ -26,6 +34,7 @@ export async function signsOf(env: Environment, host: Host, withPower: boolean):
   ];
   if (withPower)
     asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
+  if (withPower) asked.push(...neighbourSigns(env, host));
   return (await Promise.all(asked)).filter((s) => s !== undefined);
 }
 
@@ -35,6 +44,23 @@ async function commandsSign(env: Environment, id: HostId): Promise<HostSign | un
   if (answer.says === 'answers')
     return { source: 'commands', says: 'answers', bootId: answer.bootId, observedAt };
   return { source: 'commands', says: answer.says, observedAt };
+}
+
+/** More than one, because the first may be down itself; few, because each is a command on a host that is well. */
+const neighboursAsked = 2;
+
+function neighbourSigns(env: Environment, host: Host): Promise<HostSign>[] {
+  const { management } = host;
+  if (management === undefined) return [];
+  const to = { hostId: host.id, ...management };
+  return declaredCluster(env, host.id)
+    .hosts.filter((h) => h.id !== host.id)
+    .slice(0, neighboursAsked)
+    .map(async ({ id }): Promise<HostSign> => {
+      const answer = await env.hostCommands.reaches(id, to, signal());
+      const says = answer === 'not-known' ? answer : answer === 'silent' ? 'does-not' : 'reaches-it';
+      return { source: 'neighbour', via: id, says, observedAt: nowIso() };
+    });
 }
 
 async function powerSign(

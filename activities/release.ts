@@ -6,7 +6,8 @@ import type { HostId, IncidentId, PoolId, VmId } from '../domain/ids';
 import { describeFaults } from './incident';
 import { freshEvidence } from './fence';
 import { faultOf } from './fault-boundary';
-import { type Environment, signal, tell } from './environment';
+import { mustBeArmed } from './armed';
+import { declaredCluster, type Environment, signal, tell } from './environment';
 
 export type ReleaseResult =
   | { readonly kind: 'free'; readonly sentences: readonly string[] }
@@ -20,6 +21,7 @@ export const releaseActivities = (env: Environment) => ({
     vmIds: readonly VmId[];
     mode: 'act' | 'rehearse';
   }): Promise<ReleaseResult> {
+    if (input.mode === 'act') await mustBeArmed(env, declaredCluster(env, input.hostId).id);
     const images = await imagesByPool(env, input.vmIds);
     const sentences: string[] = [];
     const faults: Fault[] = [];

@@ -21,6 +21,7 @@ import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { isAtRest } from '../domain/observations';
 import { placement } from '../domain/placement';
 import type { VmRecord } from '../domain/records';
+import { mustBeArmed } from './armed';
 import { currentDefinition, define, removeStaleDefinitions, takeDefinitionAway } from './definitions';
 import {
   clusterById,
@@ -57,6 +58,7 @@ export const restartVmActivities = (env: Environment) => ({
     input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[]; oneLook?: true },
   ): Promise<Prepared> {
     const vm = await recordedVm(env, input.vmId);
+    await mustBeArmed(env, vm.clusterId);
     const { policy } = clusterById(env, vm.clusterId);
     const deadline = Date.now() + (input.oneLook === true ? 0 : policy.storageDeadlineMs);
     const unknownPool = vm.shape.disks.find((d) => d.poolId === undefined);
@@ -94,6 +96,7 @@ export const restartVmActivities = (env: Environment) => ({
   /** `askedBefore`: this start was asked of the target already and nobody knows what became of it. */
   async startVm(input: StartBasis & { target: HostId; askedBefore: boolean }): Promise<Started> {
     const vm = await recordedVm(env, input.vmId);
+    await mustBeArmed(env, vm.clusterId);
     const definition = await currentDefinition(env, vm);
     const permit = await permitFor(env, vm, input.target, input);
     if ('running' in permit)

@@ -35,9 +35,10 @@ const none: Strays = { follow: [], twice: [], settled: true };
 /** Reads only. */
 export async function judgeStrays(env: Environment, host: Host, list: HostVmList): Promise<Strays> {
   const running = runningOn(list);
+  // Before the records: a recovery of ours gives its room back only once it has written the record.
+  const reserved = new Set((await env.inventory.reservations()).map((r) => r.vmId));
   const strays = (await env.inventory.vms({ ids: running })).filter((v) => v.hostId !== host.id);
   if (strays.length === 0) return none;
-  const reserved = new Set((await env.inventory.reservations()).map((r) => r.vmId));
   const accounts = new Map<HostId, (vm: VmId) => Pick<Found, 'is' | 'there'>>();
   for (const id of new Set(strays.map((v) => v.hostId))) accounts.set(id, await accountOf(env, id));
   const found = strays.map((vm): Found => {

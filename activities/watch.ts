@@ -1,16 +1,22 @@
 /**
- * What is learnt while hosts live, because a dead host has nothing to give: their VMs, the definitions, the boot id. Level-triggered: each
- * round compares everything anew, so that losing one changes only the time.
+ * The watch over one cluster. Theory of operation: one loop per host, side by side, each round a comparison of everything anew with what is
+ * stored, so that losing a round, an event or a worker changes only the time. What it learns it learns while hosts live, because a dead host
+ * has nothing to give. What it decides it asks of the one front door, where the server refuses the second of two.
  */
 import { Context } from '@temporalio/activity';
 import type { Cluster, Host } from '../domain/fleet';
 import type { ClusterId, HostId } from '../domain/ids';
-import { millisOf } from '../domain/observations';
+import { type HostVmList, millisOf } from '../domain/observations';
 import type { HostRecord } from '../domain/records';
+import { bootByIds } from '../domain/judge-boot';
 import { faultOf } from './fault-boundary';
 import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
 import { learn } from './learn';
+import { whenRebooted } from './watch-boot';
+import { whenHeard, whenSilent } from './watch-silence';
+import { compareVms } from './watch-vms';
+import { type Supervision, WatchedCluster } from './watched-cluster';
 
 export interface HostRound {
   readonly hostId: HostId;
@@ -23,74 +29,91 @@ export interface HostRound {
 const definitionsEveryMs = 60_000;
 /** A quiet host's "last seen" is written no more often than this. */
 const seenEveryMs = 10_000;
+/** Rounds of a host that stays silent grow apart up to this many intervals, so that it costs little and its return is still seen soon. */
+const silentIntervalsMax = 4;
+/** Each pause differs by up to this share, so that the looks at many hosts do not fall together. */
+const jitterShare = 0.1;
 
-interface HostMemory {
-  known: string;
-  definitionsReadMs: number;
+export const watchActivities = (env: Environment, supervision?: Supervision) => ({
+  /** One complete round over a cluster, for whoever must not wait for the watch (set-up, tests, the demo). It only learns. */
+  async discoverCluster(input: { clusterId: ClusterId }): Promise<HostRound[]> {
+    const cluster = await declared(env, input.clusterId);
+    const watch = new WatchedCluster(env, cluster, undefined);
+    return Promise.all(cluster.hosts.map((h) => round(watch, h)));
+  },
+
+  /** Watches until cancelled. Hosts are looked at side by side: a hung one never delays another. */
+  async watchCluster(input: { clusterId: ClusterId; everyMs: number }): Promise<void> {
+    const cluster = await declared(env, input.clusterId);
+    const watch = new WatchedCluster(env, cluster, supervision);
+    const claiming = async (): Promise<never> => {
+      for (;;) {
+        await unlessFaulty(() => watch.sayThatItIsOurs());
+        await pause(input.everyMs);
+      }
+    };
+    const watchHost = async (host: Host): Promise<never> => {
+      for (;;) {
+        await unlessFaulty(() => round(watch, host), host.id);
+        const silentLooks = watch.memory(host.id).silent?.looks ?? 1;
+        const intervals = Math.min(2 ** (silentLooks - 1), silentIntervalsMax);
+        await pause(input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1)));
+      }
+    };
+    await Promise.all([claiming(), ...cluster.hosts.map(watchHost)]);
+  },
+});
+
+async function declared(env: Environment, id: ClusterId): Promise<Cluster> {
+  const cluster = clusterById(env, id);
+  await env.inventory.ensureHosts(cluster.hosts.map((h) => ({ hostId: h.id, clusterId: cluster.id })));
+  return cluster;
 }
 
-export const watchActivities = (env: Environment) => {
-  const memories = new Map<HostId, HostMemory>();
-  return {
-    /** One complete round over a cluster, for whoever must not wait for the watch (set-up, tests, the demo). */
-    async discoverCluster(input: { clusterId: ClusterId }): Promise<HostRound[]> {
-      const cluster = clusterById(env, input.clusterId);
-      await env.inventory.ensureHosts(cluster.hosts.map((h) => ({ hostId: h.id, clusterId: cluster.id })));
-      return Promise.all(cluster.hosts.map((h) => round(env, cluster, h, new Map())));
-    },
+/** A round that failed is followed by the next; what no driver owes to throw ends the watch, and Temporal begins it anew. */
+async function unlessFaulty(work: () => Promise<unknown>, host?: HostId): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const known = faultOf(error);
+    if (known === undefined || Context.current().cancellationSignal.aborted) throw error;
+    Context.current().log.warn(known.sentence, { host });
+  }
+}
 
-    /** Watches until cancelled. Hosts are looked at side by side: a hung one never delays another. */
-    async watchCluster(input: { clusterId: ClusterId; everyMs: number }): Promise<void> {
-      const cluster = clusterById(env, input.clusterId);
-      await env.inventory.ensureHosts(cluster.hosts.map((h) => ({ hostId: h.id, clusterId: cluster.id })));
-      const watchHost = async (host: Host): Promise<never> => {
-        for (;;) {
-          try {
-            await round(env, cluster, host, memories);
-          } catch (error) {
-            const known = faultOf(error);
-            if (known === undefined || Context.current().cancellationSignal.aborted) throw error;
-            Context.current().log.warn(known.sentence, { host: host.id });
-          }
-          await pause(input.everyMs);
-        }
-      };
-      await Promise.all(cluster.hosts.map(watchHost));
-    },
-  };
-};
-
-async function round(
-  env: Environment,
-  cluster: Cluster,
-  host: Host,
-  memories: Map<HostId, HostMemory>,
-): Promise<HostRound> {
+async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
+  const { env, cluster } = watch;
   const record = await env.inventory.host(host.id);
   const begunMs = Date.now();
   const list = await listOrSilence(env, host);
-  if (record === undefined || list === undefined)
+  if (record === undefined) return { hostId: host.id, answered: false, vms: 0, added: 0 };
+  if (list === undefined) {
+    await whenSilent(watch, host, record, begunMs);
     return { hostId: host.id, answered: false, vms: 0, added: 0 };
+  }
+  await whenHeard(watch, host);
   if (record.standing === 'fenced') await noteReturn(env, record, begunMs);
-  const memory = memories.get(host.id) ?? { known: '', definitionsReadMs: 0 };
+  const memory = watch.memory(host.id);
   const known = list.vms
-    .map((v) => `${v.vmId} ${v.state}`)
+    .map((v) => `${v.vmId} ${v.state} ${v.reason}`)
     .sort()
     .join(',');
-  const readDefinitions = known !== memory.known || begunMs - memory.definitionsReadMs > definitionsEveryMs;
+  const changed = known !== memory.known;
   let added = 0;
-  if (readDefinitions) {
+  if (changed || begunMs - memory.definitionsReadMs > definitionsEveryMs) {
     const learnt = await learn(env, cluster, host, list);
     if (learnt === undefined) return { hostId: host.id, answered: true, vms: list.vms.length, added };
     added = learnt.added;
     // What is not decided yet is looked at again in the next round, as if nothing had been known.
-    memories.set(host.id, { known: learnt.settled ? known : '', definitionsReadMs: begunMs });
+    memory.known = learnt.settled ? known : '';
+    memory.definitionsReadMs = begunMs;
   }
-  if (record.standing === 'in-service') await noteSeen(env, host, record);
+  if (record.standing === 'in-service') await noteSeen(watch, host, record, list);
+  await compareVms(watch, host, record, list, { begunMs, changed });
   return { hostId: host.id, answered: true, vms: list.vms.length, added };
 }
 
-async function listOrSilence(env: Environment, host: Host) {
+async function listOrSilence(env: Environment, host: Host): Promise<HostVmList | undefined> {
   try {
     return await env.hypervisor.list(host.id, signal());
   } catch (error) {
@@ -100,18 +123,28 @@ async function listOrSilence(env: Environment, host: Host) {
   }
 }
 
-async function noteSeen(env: Environment, host: Host, record: HostRecord): Promise<void> {
+async function noteSeen(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+): Promise<void> {
+  const { env } = watch;
   const fresh = record.lastSeenAt !== undefined && Date.now() - millisOf(record.lastSeenAt) < seenEveryMs;
   if (fresh && record.bootId !== undefined) return;
   const answer = await env.hostCommands.bootId(host.id, signal());
-  // A boot id seen before is kept: only an incident may accept a new one, else a host that rebooted by itself would look well.
-  const bootId = record.bootId ?? (answer.says === 'answers' ? answer.bootId : undefined);
+  const now = answer.says === 'answers' ? answer.bootId : undefined;
+  // A boot id seen before is kept: a new one is accepted only once the host's VMs are back, else a host that rebooted would look well.
   try {
-    await env.inventory.updateHost(host.id, record.version, { bootId, lastSeenAt: nowIso() });
+    await env.inventory.updateHost(host.id, record.version, {
+      bootId: record.bootId ?? now,
+      lastSeenAt: nowIso(),
+    });
   } catch (error) {
     // Somebody changed the host's row meanwhile; the next round sees both.
     if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
   }
+  if (bootByIds(record.bootId, now) === 'new') await whenRebooted(watch, host, record, list, now as string);
 }
 
 /** A fenced host answers: whatever proved it off is void, and it takes no VM until it is readmitted. */

@@ -14,7 +14,8 @@ export async function writeSiteConfig(
   made: { readonly clusters: readonly object[] },
   { path, stateDir, concurrency }: SiteConfigOptions,
 ): Promise<VmedicConfig> {
-  const clusters = made.clusters.map((cluster) => ({ ...cluster, policy: { concurrency } }));
+  // Observing: what is measured begins when it is asked for, not when the watch notices.
+  const clusters = made.clusters.map((cluster) => ({ ...cluster, mode: 'observe', policy: { concurrency } }));
   writeFileSync(path, stringify({ ...made, clusters, stateDir }), { mode: 0o600 });
   const loaded = await loadConfig(path);
   if (!loaded.ok) throw new ConfigRefused(loaded.problems);

@@ -1,7 +1,12 @@
 import type { IncidentId } from '../domain/ids';
 import type { VmResult } from '../domain/recovery-state';
 import type { IncidentRecord, Trigger } from '../domain/records';
-import type { FenceHostResult, RecoverHostResult, RestartVmResult } from '../workflows/inputs';
+import type {
+  FenceHostResult,
+  ReadmitHostResult,
+  RecoverHostResult,
+  RestartVmResult,
+} from '../workflows/inputs';
 
 /** Who asks, why, and whether it is for real. */
 export interface Request {
@@ -10,9 +15,13 @@ export interface Request {
   readonly source: Trigger['source'];
   /** Every read and check for real, every act replaced by the sentence that says what it would do. */
   readonly rehearse?: boolean;
+  /** Names the rehearsal, so that asked for twice it is done once; otherwise each is a new one. */
+  readonly rehearsal?: string;
+  /** Nothing is done before a person has said yes (`incident approve`). */
+  readonly needsApproval?: boolean;
 }
 
-export type WorkflowType = 'recoverHost' | 'fenceHost' | 'restartVm';
+export type WorkflowType = 'recoverHost' | 'fenceHost' | 'restartVm' | 'readmitHost';
 
 export interface RunRef {
   readonly incidentId: IncidentId;
@@ -37,7 +46,7 @@ export type StartAnswer =
       readonly since: string;
     });
 
-export type RunResult = RecoverHostResult | RestartVmResult | FenceHostResult;
+export type RunResult = RecoverHostResult | RestartVmResult | FenceHostResult | ReadmitHostResult;
 
 /** How following a run ended. `waits`: it goes on, but a person is asked for something first. */
 export type Ending =

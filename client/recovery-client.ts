@@ -8,14 +8,16 @@ import {
   type WorkflowExecutionDescription,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
-import { DriverFault } from '../domain/faults';
+import { armCommand, disarmedBy, disarmedSentence } from '../domain/armed';
+import { DriverFault, fault } from '../domain/faults';
 import type { Fleet } from '../domain/fleet';
-import { incidentId, type IncidentTarget, workflowIds } from '../domain/ids';
+import { type ClusterId, incidentId, type IncidentTarget, type VmId, workflowIds } from '../domain/ids';
 import type { IncidentRecord, Trigger } from '../domain/records';
 import type { InventoryPort } from '../activities/ports';
 import {
   defaultTaskQueue,
   type FenceHostInput,
+  type ReadmitHostInput,
   type RecoverHostInput,
   type RestartVmInput,
   type RunMemo,
@@ -30,7 +32,7 @@ import { staticDetails } from './static-details';
 /** What the front door reads of the inventory; of writes it knows one: a trigger that no worker took in time. */
 export type InventoryReader = Pick<
   InventoryPort,
-  'host' | 'vms' | 'incident' | 'incidents' | 'timeline' | 'attachTrigger'
+  'host' | 'vms' | 'incident' | 'incidents' | 'timeline' | 'attachTrigger' | 'switches'
 >;
 
 export interface FrontDoor {
@@ -50,7 +52,7 @@ interface Wanted {
   readonly type: WorkflowType;
   readonly target: IncidentTarget;
   readonly name: string;
-  readonly clusterId: string;
+  readonly clusterId: ClusterId;
   readonly workflowId: string;
   readonly request: Request;
   readonly input: (incident: IncidentRecord['incidentId'], epoch: number, trigger: Trigger) => object;
@@ -76,6 +78,7 @@ export class RecoveryClient {
         epoch,
         mode: modeOf(request),
         trigger,
+        ...approvalOf(request),
       }),
     });
   }
@@ -99,6 +102,27 @@ export class RecoveryClient {
         trigger,
         evenIf: 'alive',
         brief: undefined,
+      }),
+    });
+  }
+
+  /** Lets a host that came back take VMs again, once it is clean: stale definitions gone, autostart off. */
+  async readmitHost(host: string, request: Request): Promise<StartAnswer> {
+    const { id, cluster } = knownHost(this.door.fleet, host);
+    return this.begin({
+      type: 'readmitHost',
+      target: { kind: 'host', hostId: id },
+      name: id,
+      clusterId: cluster,
+      workflowId: workflowIds.host(id),
+      request,
+      input: (incident, epoch, trigger): ReadmitHostInput => ({
+        hostId: id,
+        clusterId: cluster,
+        incidentId: incident,
+        epoch,
+        mode: modeOf(request),
+        trigger,
       }),
     });
   }
@@ -130,9 +154,39 @@ export class RecoveryClient {
     });
   }
 
+  /** Starts a VM that stopped on a host that lives: after a grace, once it is proven to run nowhere, within its budget. */
+  async restartMissingVm(id: VmId, request: Request, graceMs: number): Promise<StartAnswer> {
+    const [record] = await this.door.inventory.vms({ ids: [id] });
+    if (record === undefined) return this.restartVm(id, request);
+    return this.begin({
+      type: 'restartVm',
+      target: { kind: 'vm', vmId: id },
+      name: record.name,
+      clusterId: record.clusterId,
+      workflowId: workflowIds.vm(id),
+      request,
+      input: (incident, epoch, trigger): RestartVmInput => ({
+        vmId: id,
+        name: record.name,
+        clusterId: record.clusterId,
+        incidentId: incident,
+        mode: modeOf(request),
+        cause: 'missing',
+        graceMs,
+        ...approvalOf(request),
+        trigger,
+        incidentBeganAt: undefined,
+        epoch,
+        failed: undefined,
+        target: undefined,
+      }),
+    });
+  }
+
   private async begin(wanted: Wanted): Promise<StartAnswer> {
     try {
       if (wanted.request.rehearse === true) return await this.rehearse(wanted);
+      await this.refuseDisarmed(wanted.clusterId);
       for (let round = 0; round < roundsMax; round++) {
         const answer = await this.knock(wanted);
         if (answer !== 'changed-meanwhile') return answer;
@@ -147,6 +201,17 @@ export class RecoveryClient {
       `The incidents of ${wanted.name} opened and closed ${roundsMax} times while this was asked`,
       'look at vmedic incident list, then ask again',
     );
+  }
+
+  /** A person's own command acts in every mode, and in none while it is disarmed. */
+  private async refuseDisarmed(cluster: ClusterId): Promise<void> {
+    const off = disarmedBy(await this.door.inventory.switches(), cluster);
+    if (off === undefined) return;
+    const { code, sentence, next } = fault('DISARMED', {
+      detail: disarmedSentence(off),
+      command: armCommand(off),
+    });
+    throw new Refusal('refused', code, sentence, next);
   }
 
   private async knock(wanted: Wanted): Promise<StartAnswer | 'changed-meanwhile'> {
@@ -196,7 +261,9 @@ export class RecoveryClient {
   private async join(open: IncidentRecord, wanted: Wanted): Promise<StartAnswer | 'run-gone'> {
     const last = await lastRun(this.door.client, open.workflowId);
     if (last?.status.name !== 'RUNNING') return 'run-gone';
-    if (memoOf(last)?.incidentId !== open.incidentId) return busyAnswer(this.door, last);
+    // A recovery and a readmission share the host's ID, and are not the same.
+    if (memoOf(last)?.incidentId !== open.incidentId || last.type !== wanted.type)
+      return busyAnswer(this.door, last);
     return this.sameAnswer(last, open.incidentId, wanted);
   }
 
@@ -266,20 +333,21 @@ export class RecoveryClient {
     const id = incidentId(wanted.target, epoch);
     const target = wanted.target.kind === 'host' ? wanted.target.hostId : wanted.target.vmId;
     // Rehearsals stand in nobody's way, so any number that is not taken will do.
-    const n = `${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
+    const { rehearsal } = wanted.request;
+    const n = rehearsal ?? `${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
     const workflowId = workflowIds.rehearsal(target, n);
-    const handle = await this.door.client.workflow.start(
-      wanted.type,
-      this.options(wanted, id, epoch, workflowId),
-    );
-    return {
-      answer: 'started',
-      rehearsal: true,
-      incidentId: id,
-      workflowId,
-      runId: handle.firstExecutionRunId,
-      type: wanted.type,
-    };
+    const options = this.options(wanted, id, epoch, workflowId);
+    const ref = { incidentId: id, workflowId, type: wanted.type };
+    try {
+      const handle = await this.door.client.workflow.start(wanted.type, {
+        ...options,
+        ...(rehearsal !== undefined && { workflowIdReusePolicy: 'REJECT_DUPLICATE' }),
+      });
+      return { answer: 'started', rehearsal: true, ...ref, runId: handle.firstExecutionRunId };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      return { answer: 'same', open: false, ...ref, runId: undefined, sentence: 'it was rehearsed already' };
+    }
   }
 
   private options(wanted: Wanted, id: IncidentRecord['incidentId'], epoch: number, workflowId: string) {
@@ -303,6 +371,9 @@ export class RecoveryClient {
 
 const modeOf = (request: Request): RecoverHostInput['mode'] =>
   request.rehearse === true ? 'rehearse' : 'act';
+
+const approvalOf = (request: Request): { needsApproval?: true } =>
+  request.needsApproval === true ? { needsApproval: true } : {};
 
 const triggerOf = ({ source, by, reason }: Request): Trigger => ({
   source,

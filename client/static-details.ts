@@ -6,6 +6,7 @@ const titles: Readonly<Record<WorkflowType, (name: string) => string>> = {
   recoverHost: (name) => `Recover host ${name}`,
   fenceHost: (name) => `Fence host ${name}`,
   restartVm: (name) => `Restart VM ${name}`,
+  readmitHost: (name) => `Readmit host ${name}`,
 };
 
 /** What Temporal's UI shows of a run from its first moment: one line, and who asked for it and why. */

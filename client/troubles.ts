@@ -1,7 +1,8 @@
 /** What is wrong now, since when, and the next command for each: what `vmedic status` and the API tell. */
 import type { Fleet } from '../domain/fleet';
 import { millisOf } from '../domain/observations';
-import type { AlertRecord, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
+import { armCommand, disarmedSentence } from '../domain/armed';
+import type { AlertRecord, ArmSwitch, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import type { TemporalSession } from './temporal';
 
@@ -22,11 +23,15 @@ export function troublesOf(seen: {
   readonly open: readonly IncidentRecord[];
   readonly alerts: readonly AlertRecord[];
   readonly unpolled: readonly string[];
+  readonly switches?: readonly ArmSwitch[];
 }): Trouble[] {
-  const { fleet, hosts, vms, open, alerts, unpolled } = seen;
+  const { fleet, hosts, vms, open, alerts, unpolled, switches = [] } = seen;
   const troubledHosts = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
   const troubledVms = open.flatMap((i) => (i.target.kind === 'vm' ? [i.target.vmId] : []));
   return [
+    ...switches
+      .filter((s) => !s.armed)
+      .map((s) => ({ what: `disarmed: ${disarmedSentence(s)}`, since: s.at, next: armCommand(s) })),
     ...unpolled.map((queue) => ({
       what: `no worker takes work from the queue "${queue}": nothing goes on until one does`,
       since: undefined,
@@ -75,7 +80,14 @@ function hostTrouble(record: HostRecord | undefined, id: string): Trouble[] {
     return [{ what: `host ${id} does not answer`, since: record.lastSeenAt, next }];
   }
   if (record.standing === 'maintenance') return [];
-  return [{ what: `host ${id} is ${record.standing} and takes no VMs`, since: record.lastSeenAt, next }];
+  const readmit = `vmedic host readmit ${id} --reason "..."`;
+  return [
+    {
+      what: `host ${id} is ${record.standing} and takes no VMs`,
+      since: record.lastSeenAt,
+      next: record.standing === 'quarantined' ? readmit : next,
+    },
+  ];
 }
 
 /** TASK_QUEUE_TYPE_ACTIVITY, whose enum the client package keeps to itself. Activities are what both queues carry. */

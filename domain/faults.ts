@@ -173,6 +173,32 @@ export const faultTable = {
     sentence: 'The run of {vm} ended without saying how: {detail}',
     next: 'vmedic vm show {vm}, then vmedic vm restart {vm}',
   },
+  DISARMED: {
+    class: 'transient',
+    sentence: 'Nothing new is done while VMedic is disarmed: {detail}',
+    next: '{command}',
+  },
+  RESTART_BUDGET_SPENT: {
+    class: 'permanent',
+    sentence:
+      '{vm} was restarted {used} times in {minutes} minutes and is down again: it is not tried any more',
+    next: 'find out why it stops; then vmedic incident resolve {incident} --vm {id} --retry --reason "..."',
+  },
+  VM_WHEREABOUTS_UNKNOWN: {
+    class: 'transient',
+    sentence: 'Nobody can say that {vm} runs nowhere, so it is not started: {detail}',
+    next: 'vmedic vm show {vm}',
+  },
+  HOST_NOT_CLEAN: {
+    class: 'permanent',
+    sentence: '{host} cannot take VMs again yet: {detail}',
+    next: 'cure the cause named, then vmedic host readmit {host}',
+  },
+  RECOVERY_NOT_ASKED: {
+    class: 'transient',
+    sentence: 'The recovery of {what} could not be asked for: {detail}',
+    next: 'it is asked for again by itself',
+  },
   UNKNOWN_INCIDENT: {
     class: 'permanent',
     sentence: 'There is no incident {incident} in the inventory',

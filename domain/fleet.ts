@@ -33,6 +33,12 @@ export interface Capacity {
   readonly vcpus: number;
 }
 
+/** Where a host's kernel can be reached by its neighbours. */
+export interface HostAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface Host {
   readonly id: HostId;
   readonly clusterId: ClusterId;
@@ -40,6 +46,8 @@ export interface Host {
   readonly pools: readonly PoolId[];
   readonly networks: readonly string[];
   readonly fenceLevels: readonly FenceLevel[];
+  /** Its neighbours are asked whether they reach it there: silent towards VMedic alone, it is not dead. */
+  readonly management?: HostAddress;
 }
 
 /** How a VM shows that it is back. Running but not healthy in time is `guest-degraded`. */
@@ -67,6 +75,20 @@ export interface ClusterPolicy {
   /** Memory and vCPU that stay free on every host, in percent. */
   readonly headroomPercent: number;
   readonly health: HealthCheck;
+  readonly watch: WatchPolicy;
+}
+
+/** What becomes of a VM that its own guest shut down cleanly: left alone, or started again. */
+export type GuestShutdown = 'respect' | 'restart';
+
+export interface WatchPolicy {
+  /** How long one source's silence, or a degraded host, is left alone before an incident is opened (which then waits for a person). */
+  readonly suspectAfterMs: number;
+  /** How long a missing VM is left alone before it is acted on; doubled with each restart of the budget that is used. */
+  readonly vmGraceMs: number;
+  readonly guestShutdown: GuestShutdown;
+  /** A VM restarted more often than this within the time waits for a person. */
+  readonly restartBudget: { readonly restarts: number; readonly perMs: number };
 }
 
 export interface Cluster {
@@ -85,6 +107,7 @@ export interface VmPolicy {
   /** VMs of one group never share a host. */
   readonly antiAffinity?: string;
   readonly health?: HealthCheck;
+  readonly guestShutdown?: GuestShutdown;
 }
 
 export type Priority = 1 | 2 | 3 | 4 | 5;

@@ -3,7 +3,8 @@
  *
  * `dead-by-evidence` needs a power reading of "off", or silence from two independent sources (hypervisor and host commands) while
  * nothing says that it lives. A refused connection is a sign of life: somebody's kernel answered. A hung or dead hypervisor daemon on
- * a host whose kernel answers is `degraded`: its guests may run on, so nothing of it may be started elsewhere.
+ * a host whose kernel answers is `degraded`: its guests may run on, so nothing of it may be started elsewhere. A host that a neighbour reaches is
+ * at most `suspect`.
  */
 import type { HostSign } from './observations';
 
@@ -36,6 +37,15 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
       verdict: 'degraded',
       bootId,
       why: `its kernel answers, its hypervisor is ${wordFor(hypervisor)}`,
+    };
+
+  // Silent towards VMedic, and not towards its neighbours: the link between them is dead, and its VMs run on.
+  const reaching = signs.flatMap((s) => (s.source === 'neighbour' && s.says === 'reaches-it' ? [s.via] : []));
+  if (reaching.length > 0)
+    return {
+      verdict: 'suspect',
+      why: `it does not answer VMedic, and ${reaching.join(', ')} ${reaching.length === 1 ? 'reaches' : 'reach'} it: the link between VMedic and it may be dead`,
+      missing: 'silence towards its neighbours',
     };
 
   const silentHypervisor = hypervisor.some((s) => s.says === 'silent');

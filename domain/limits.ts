@@ -21,6 +21,10 @@ export const limits = {
   triggersKeptMax: 50,
   /** Lines of a timeline shown in Temporal's current details. */
   detailLinesMax: 40,
+  /** An installation that has not been heard of for this long no longer owns its fleet: several times what a restart of it takes. */
+  ownerSilentMsMax: 60_000,
+  /** Doublings of a VM's grace, one for each restart of its budget: 2 to the power of 6 is a minute's grace grown to an hour. */
+  graceDoublingsMax: 6,
   /** Characters of an activity summary that the timeline shows (facts: cut at 120). */
   summaryCharsMax: 120,
 } as const;
@@ -58,4 +62,10 @@ export const defaultPolicy: ClusterPolicy = {
   readBackDeadlineMs: 120_000,
   headroomPercent: 0,
   health: { kind: 'running', timeoutMs: 60_000 },
+  watch: {
+    suspectAfterMs: 30_000,
+    vmGraceMs: 10_000,
+    guestShutdown: 'respect',
+    restartBudget: { restarts: 5, perMs: 3_600_000 },
+  },
 };

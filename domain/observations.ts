@@ -65,4 +65,11 @@ export type HostSign =
       readonly says: 'on' | 'off' | 'silent' | 'login-refused';
       readonly deviceId: FenceDeviceId;
       readonly observedAt: Timestamp;
+    }
+  | {
+      /** What another host of the cluster says about reaching it. */
+      readonly source: 'neighbour';
+      readonly via: HostId;
+      readonly says: 'reaches-it' | 'does-not' | 'not-known';
+      readonly observedAt: Timestamp;
     };

@@ -137,3 +137,26 @@ export interface AlertRecord {
   readonly acknowledgedAt?: Timestamp | undefined;
   readonly acknowledgedBy?: string | undefined;
 }
+
+/** Who runs this fleet: one installation at a time. `id` is its Temporal namespace, so that a new store or a lost namespace is another owner. */
+export interface FleetOwner {
+  readonly id: string;
+  /** For people: address, namespace and machine. */
+  readonly name: string;
+}
+
+export interface FleetClaim {
+  readonly owner: FleetOwner;
+  /** Since when this owner has it: what was seen before is another's knowledge. */
+  readonly claimedAt: Timestamp;
+  readonly seenAt: Timestamp;
+}
+
+/** The switch that stops every new act: for the whole fleet, or for one cluster. */
+export interface ArmSwitch {
+  readonly scope: 'fleet' | ClusterId;
+  readonly armed: boolean;
+  readonly by: string;
+  readonly reason: string;
+  readonly at: Timestamp;
+}

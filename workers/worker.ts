@@ -3,11 +3,12 @@ import { existsSync } from 'node:fs';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities';
-import { connectionOptions, type TemporalSettings } from '../client/temporal';
+import { connectionOptions, connectTemporal, type TemporalSettings } from '../client/temporal';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import { workflowBundlePath } from './bundle';
 import { composePorts } from './compose';
 import type { VmedicConfig } from './config';
+import { supervise } from './supervise';
 
 export interface WorkerSetup {
   readonly config: VmedicConfig;
@@ -32,9 +33,11 @@ export async function runWorker(setup: WorkerSetup): Promise<void> {
   if (!existsSync(bundle)) throw new Error(`${bundle} is missing: run "make build"`);
   const composed = await composePorts(setup);
   try {
+    const session = await connectTemporal(temporal);
     const connection = await NativeConnection.connect(connectionOptions(temporal));
     try {
-      const activities = createActivities(composed.ports, composed.fleet);
+      const supervision = await supervise(setup, composed, session);
+      const activities = createActivities(composed.ports, composed.fleet, supervision);
       const shared = { connection, namespace: temporal.namespace, activities, ...sharedOptions };
       const main = await Worker.create({
         ...shared,
@@ -51,6 +54,7 @@ export async function runWorker(setup: WorkerSetup): Promise<void> {
       });
     } finally {
       await connection.close();
+      await session.close();
     }
   } finally {
     await composed.close();

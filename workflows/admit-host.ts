@@ -29,6 +29,7 @@ export async function confirm(run: Run): Promise<void> {
     if (run.state.phase === 'held' && (dead || run.said.approve !== undefined)) {
       const yes = takeApproval(run);
       run.evenIfDegraded = yes !== undefined;
+      run.allowed ||= yes !== undefined;
       return move(run, { event: 'approved', by: yes?.by ?? `evidence: ${verdict.why}` });
     }
     suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
@@ -79,20 +80,30 @@ export function takeAbort(run: Run): boolean {
   return true;
 }
 
-/** Held while more hosts are in trouble than the blast radius allows; goes on by itself when that passes. */
+/**
+ * Held while more hosts are in trouble than the blast radius allows, and in mode `approve` until a person says yes; goes on by itself when the
+ * cause passes.
+ */
 export async function admit(run: Run): Promise<void> {
   const { hostId, policy } = { hostId: run.input.hostId, policy: run.brief.policy };
   for (;;) {
     if (takeAbort(run)) return;
     const { inTrouble, allowed } = await look.countTrouble({ ...run.input });
-    if (inTrouble.length <= allowed && run.state.phase === 'admitted') return;
-    if (inTrouble.length <= allowed)
-      return move(run, { event: 'approved', by: 'the blast radius is kept again' });
+    const within = inTrouble.length <= allowed;
+    const unasked = !run.allowed;
+    if (within && !unasked && run.state.phase === 'admitted') return;
+    if (within && !unasked) return move(run, { event: 'approved', by: 'the blast radius is kept again' });
     const yes = takeApproval(run);
-    if (yes !== undefined) return move(run, { event: 'approved', by: yes.by });
+    if (yes !== undefined) {
+      run.allowed = true;
+      return move(run, { event: 'approved', by: yes.by });
+    }
     const first = run.state.phase !== 'held';
-    move(run, { event: 'over-blast-radius', inTrouble, allowed });
-    const why = `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
+    const why = within
+      ? `${hostId} is dead (${whyDead(run)}), and its cluster acts only after a person's yes`
+      : `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
+    if (within && first) move(run, { event: 'needs-approval', why });
+    else if (!within) move(run, { event: 'over-blast-radius', inTrouble, allowed });
     if (first) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
     await condition(
       () => run.said.approve !== undefined || run.said.abort !== undefined,
@@ -101,4 +112,16 @@ export async function admit(run: Run): Promise<void> {
     const { verdict } = await look.lookAtHost({ hostId, withPower: false });
     if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why))) return;
   }
+}
+
+const whyDead = (run: Run): string => ('why' in run.state ? run.state.why : 'proven');
+
+/** Mode `approve`, of a host that came back with a new boot before anybody was asked: its VMs are down, and start after a yes. */
+export async function askBeforeRestart(run: Run): Promise<void> {
+  const { hostId, incidentId } = run.input;
+  const why = `${hostId} has rebooted by itself, and its cluster acts only after a person's yes`;
+  await waitFor(run, why, `vmedic incident approve ${incidentId} --reason "..."`);
+  await condition(() => run.said.approve !== undefined);
+  takeApproval(run);
+  run.allowed = true;
 }

@@ -2,6 +2,7 @@
 export { checkReadiness } from './check-readiness';
 export { fenceHost } from './fence-host';
 export { recoverHost } from './recover-host';
+export { readmitHost } from './readmit-host';
 export { releaseLocks } from './release-locks';
 export { restartVm } from './restart-vm';
 export { watchFleet } from './watch-fleet';

@@ -18,6 +18,8 @@ export interface RecoverHostInput {
   readonly epoch: number;
   readonly mode: Mode;
   readonly trigger: Trigger;
+  /** The cluster's mode is `approve`: nothing is done before a person has said yes. */
+  readonly needsApproval?: true;
   /** Set when a run continues as new past `limits.vmsPerRunMax` VMs: what was done before. */
   readonly carried?: {
     readonly evidence: FenceEvidence | undefined;
@@ -74,6 +76,22 @@ export type FenceHostResult =
   | { readonly kind: 'aborted'; readonly by: string; readonly why: string }
   | { readonly kind: 'rehearsed'; readonly would: readonly string[] };
 
+export interface ReadmitHostInput {
+  readonly hostId: HostId;
+  readonly clusterId: ClusterId;
+  readonly incidentId: IncidentId;
+  readonly epoch: number;
+  readonly mode: Mode;
+  readonly trigger: Trigger;
+}
+
+export interface ReadmitHostResult {
+  readonly kind: 'readmitted' | 'rehearsed';
+  readonly hostId: HostId;
+  readonly did: readonly string[];
+  readonly would: readonly string[];
+}
+
 export interface ReleaseLocksInput {
   readonly hostId: HostId;
   readonly incidentId: IncidentId;
@@ -93,8 +111,15 @@ export interface RestartVmInput {
   readonly clusterId: ClusterId;
   readonly incidentId: IncidentId;
   readonly mode: Mode;
-  /** `host-returned`: its own host rebooted by itself, so it starts there again. */
-  readonly cause: 'host-failed' | 'host-returned' | 'operator';
+  /**
+   * `host-returned`: its own host rebooted by itself, so it starts there again. `missing`: it stopped on a host that lives; left alone for a
+   * grace first, then started only once it is known to run nowhere.
+   */
+  readonly cause: 'host-failed' | 'host-returned' | 'operator' | 'missing';
+  /** With `missing`. */
+  readonly graceMs?: number;
+  /** The cluster's mode is `approve`: nothing is done before a person has said yes. */
+  readonly needsApproval?: true;
   readonly trigger: Trigger;
   /** When the incident began: lists older than this prove nothing. Left out for an incident that this run opens itself. */
   readonly incidentBeganAt: string | undefined;
@@ -140,6 +165,8 @@ export const failureTypes = {
   compensated: 'RecoveryCompensated',
   /** A person gave up on it; details say in what state it was left. */
   stuck: 'RecoveryStuck',
+  /** The host is not clean, or does not answer: it stays out; details say why. */
+  readmissionRefused: 'ReadmissionRefused',
 } as const;
 
 export const searchAttributeNames = {

@@ -28,6 +28,8 @@ export interface Run {
   bootId: string | undefined;
   /** A person has said that it may be fenced although its kernel answers. */
   evenIfDegraded: boolean;
+  /** Mode `approve`: a person has said yes to acting on this host. */
+  allowed: boolean;
   /** It was proven off, or has rebooted: its VMs are down until they are started again. */
   vmsAreDown: boolean;
   readonly done: (VmResult | RestartVmResult)[];
@@ -148,8 +150,9 @@ function listenToPeople(run: Run): void {
         'Fence although more hosts are in trouble than allowed, or although the host is only degraded',
       validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
-        if (run.state.phase !== 'held')
-          throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
+        // A host that has rebooted by itself is past any fence, and its VMs still wait for the yes of mode `approve`.
+        const waits = run.state.phase === 'held' || (run.state.phase === 'restarting' && !run.allowed);
+        if (!waits) throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
       },
     },
   );

@@ -18,7 +18,7 @@ import type { FenceEvidence } from '../domain/evidence';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import { isClosed, type RecoveryState } from '../domain/recovery-state';
-import { admit, confirm, needApproval, takeAbort } from './admit-host';
+import { admit, askBeforeRestart, confirm, needApproval, takeAbort } from './admit-host';
 import { look, otherRun } from './activity-options';
 import { shielded } from './cancellation';
 import { faultOf } from './failures';
@@ -66,6 +66,7 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     goOn: false,
     bootId: input.carried?.bootId,
     evenIfDegraded: false,
+    allowed: input.needsApproval !== true,
     vmsAreDown: input.carried !== undefined,
     done: [...(input.carried?.done ?? [])],
     stuck: new Map(),
@@ -100,6 +101,7 @@ async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefin
   while (['fenced', 'releasing', 'blocked-locks'].includes(run.state.phase))
     await persist(run, () => release(run));
   if (run.state.phase !== 'restarting') return undefined;
+  if (!run.allowed) await persist(run, () => askBeforeRestart(run));
   const { hostId, incidentId } = run.input;
   const vmIds = run.brief.roster.map((v) => v.vmId);
   const onItself = run.state.evidence === undefined;

@@ -10,6 +10,8 @@ import { phaseIsShown, showPhase } from './search-attributes';
 
 /** What one attempt came to. */
 export type Attempt =
+  /** Nothing needed to be done: it runs again by itself, or is not to run any more. */
+  | { readonly kind: 'dismissed'; readonly result: VmResult; readonly why: string }
   | { readonly kind: 'up'; readonly result: VmResult }
   | { readonly kind: 'over'; readonly phase: 'no-capacity' | 'blocked'; readonly fault: Fault }
   | { readonly kind: 'next-target'; readonly fault: Fault }
@@ -25,6 +27,13 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
       attempt.result,
       attempt.result.phase === 'running' ? 'recovered' : 'partially-recovered',
     );
+    await everythingAnswered();
+    return { ...attempt.result, would: [] };
+  }
+  if (attempt.kind === 'dismissed') {
+    run.target = attempt.result.target;
+    show(run, attempt.result.phase);
+    await close(run, attempt.result, 'dismissed', `${input.name}: ${attempt.why}; nothing was done`);
     await everythingAnswered();
     return { ...attempt.result, would: [] };
   }
@@ -55,7 +64,8 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
 async function close(
   run: Run,
   result: VmResult,
-  outcome: 'recovered' | 'partially-recovered' | 'aborted' | 'stuck',
+  outcome: 'recovered' | 'partially-recovered' | 'aborted' | 'stuck' | 'dismissed',
+  sentence: string = sentenceOf(run),
 ): Promise<void> {
   // A run that came through without waiting for anybody says so by being completed: 300 upserts less after a host's failure.
   if (result.phase !== 'running' || phaseIsShown()) showPhase(result.phase);
@@ -64,10 +74,10 @@ async function close(
     incidentId: run.input.incidentId,
     outcome,
     phase: result.phase,
-    sentence: sentenceOf(run),
+    sentence,
     nextCommand: result.fault?.next,
     facts: { result },
-    clearAlerts: [`vm-stuck:${result.vmId}`],
+    clearAlerts: [`vm-stuck:${result.vmId}`, `vm-waits:${result.vmId}`],
   });
 }
 

@@ -27,6 +27,7 @@ export interface Run {
   opened: boolean;
   waiting: boolean;
   aborted: messages.Said | undefined;
+  approved: messages.Said | undefined;
   /** The workflow ID of the incident to tell: the one that started this run, or that has joined it since. */
   incidentRun: string | undefined;
   resolution: (messages.Said & { readonly resolution: messages.StuckResolution }) | undefined;
@@ -79,6 +80,22 @@ export function listen(run: Run): void {
         if (!run.waiting)
           throw new Error(`${input.name} does not wait for a decision now (it is ${run.phase})`);
         messages.mustSayWhy(said);
+      },
+    },
+  );
+  setHandler(
+    messages.approveFencingUpdate,
+    async (said) => {
+      run.approved = said;
+      await note('approves', said);
+      return 'approved';
+    },
+    {
+      description: "Start it: its cluster acts only after a person's yes",
+      validator: (said: messages.Said) => {
+        messages.mustSayWhy(said);
+        if (input.needsApproval !== true || run.approved !== undefined || run.phase !== 'waiting')
+          throw new Error(`nothing waits for approval (${input.name} is ${run.phase})`);
       },
     },
   );

@@ -22,6 +22,7 @@ import { faultOf } from './failures';
 import type { RestartVmInput, RestartVmResult } from './inputs';
 import type * as messages from './messages';
 import { type Attempt, closeCancelled, finish, rehearse } from './restart-vm-ending';
+import { untilItMayStart } from './missing-vm';
 import { basisOf, listen, type Run, show } from './restart-vm-run';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
 import { waitForPerson } from './stuck-vm';
@@ -40,6 +41,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     opened: input.incidentBeganAt !== undefined,
     waiting: false,
     aborted: undefined,
+    approved: undefined,
     incidentRun: workflowInfo().parent?.workflowId,
     resolution: undefined,
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
@@ -53,7 +55,8 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     await shielded(() => look.openVmIncident({ ...input, workflowId: workflowInfo().workflowId }));
   run.opened = true;
   try {
-    const ended = await untilEnded(run);
+    const before = input.cause === 'missing' ? await untilItMayStart(run) : undefined;
+    const ended = before ?? (await untilEnded(run));
     return await shielded(() => finish(run, ended));
   } catch (error) {
     // Cancelled in Temporal itself: by now the saga has gone back (or forward, past the pivot); the incident must not stay open.
@@ -133,7 +136,7 @@ async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt>
 
 /** What a step throws to end the attempt: the saga goes back, then `afterWayBack` reads it. */
 class Ended extends ProvenNotDone {
-  constructor(readonly attempt: Exclude<Attempt, { kind: 'up' }>) {
+  constructor(readonly attempt: Exclude<Attempt, { kind: 'up' | 'dismissed' }>) {
     super(attempt.fault.sentence);
   }
 }

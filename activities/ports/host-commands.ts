@@ -1,4 +1,4 @@
-import type { HealthCheck } from '../../domain/fleet';
+import type { HealthCheck, HostAddress } from '../../domain/fleet';
 import type { HostId, VmId } from '../../domain/ids';
 import type { VmDisk, VmShape } from '../../domain/records';
 
@@ -26,6 +26,15 @@ export interface HostCommandsPort {
     host: HostId,
     signal: AbortSignal,
   ): Promise<{ says: 'answers'; bootId: string } | { says: 'silent' | 'refused'; detail: string }>;
+  /**
+   * Whether another host of the fleet is reached over this one's network: `answers` and `refused` both mean that its kernel is there, `silent`
+   * that nothing came back in time, `not-known` that this host could not be asked. Never throws.
+   */
+  reaches(
+    via: HostId,
+    to: HostAddress & { readonly hostId: HostId },
+    signal: AbortSignal,
+  ): Promise<'answers' | 'refused' | 'silent' | 'not-known'>;
   /** Whether each disk's file or device can be opened there. Never writes, never takes a lock. */
   inspectDisks(host: HostId, disks: readonly VmDisk[], signal: AbortSignal): Promise<DiskSight[]>;
   /** Taken before a start. */

@@ -44,3 +44,5 @@ export type {
   VolumeMovesPort,
 } from './volume-moves';
 export type { SurveyPort } from './survey';
+export type { RecoveriesPort, RecoveryAnswer, RecoveryOrder } from './recoveries';
+export type { SupervisionRows } from './supervision';

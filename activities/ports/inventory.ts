@@ -14,6 +14,7 @@ import type {
   VmRecord,
 } from '../../domain/records';
 import type { ReadinessReport } from '../../domain/readiness';
+import type { SupervisionRows } from './supervision';
 
 /** Where a definition of a VM was seen and has not since been seen removed. */
 export interface Sighting {
@@ -49,7 +50,7 @@ export type IncidentChange = Partial<
  * repeated with the same arguments it changes nothing more. Faults: `INVENTORY_UNREACHABLE`, `RECORD_CHANGED`, `UNKNOWN_VM`,
  * `UNKNOWN_HOST`, `UNKNOWN_INCIDENT`.
  */
-export interface InventoryPort {
+export interface InventoryPort extends SupervisionRows {
   /** Makes sure that every declared host has a row; never changes existing ones. */
   ensureHosts(hosts: readonly { readonly hostId: HostId; readonly clusterId: ClusterId }[]): Promise<void>;
   hosts(filter?: { readonly clusterId?: ClusterId }): Promise<HostRecord[]>;

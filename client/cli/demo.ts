@@ -1,6 +1,7 @@
 /** The demo's course: VMedic on a datacenter, a host without power, a recovery that is watched, and a world that is looked at. */
 import type { DemoDatacenter, DemoVm, SeenVm } from '../../lab/demo/datacenter';
-import type { StartAnswer } from '../answers';
+import { hostId } from '../../domain/ids';
+import type { RunRef } from '../answers';
 import type { Context } from './command';
 import { exitCodes, type ExitCode } from './exit-codes';
 import { openSession, type Session } from './session';
@@ -70,17 +71,11 @@ async function recoverAndJudge(
     downFor.set(vm, (Date.now() - cutAt) / 1000),
   );
   out.note(`  ${await datacenter.cutPower(host)}`);
-  out.note(
-    'The demo plays the monitor and tells VMedic: its own watch learns what runs where, but triggers nothing yet.',
-  );
+  out.note('From here on nobody types: VMedic has to notice by itself.');
+  const run = await noticed(session, host, abort);
+  out.note(`  its watch noticed after ${((Date.now() - cutAt) / 1000).toFixed(1)} s`);
   out.note('');
-  const recoveries = await session.recoveries();
-  const answer = await recoveries.recoverHost(host, {
-    source: 'operator',
-    by: 'vmedic demo',
-    reason: `${host} lost its power`,
-  });
-  const ending = await followLive(context, session, startedRun(answer));
+  const ending = await followLive(context, session, run);
   await lastSignsOfLife(lost, downFor, abort);
   stopWatching.abort();
   out.note('');
@@ -91,7 +86,7 @@ async function recoverAndJudge(
     {
       verdict: good ? 'recovered' : 'not recovered',
       host,
-      incidentId: answer.incidentId,
+      incidentId: run.incidentId,
       ending,
       vms: report,
     },
@@ -100,12 +95,21 @@ async function recoverAndJudge(
   return good ? exitCodes.done : exitCodes.partly;
 }
 
-function startedRun(answer: StartAnswer) {
-  if (answer.answer === 'busy')
-    throw new Error(
-      `${answer.workflowId} is busy with ${answer.type}, in a system that was started a moment ago`,
-    );
-  return answer;
+/** A look every 2 s, two of them and a busy machine: far longer means that the watch does not work. */
+const noticeMsMax = 120_000;
+
+/** The incident that the watch has opened of this host. */
+async function noticed(session: Session, host: string, abort: AbortSignal): Promise<RunRef> {
+  for (const deadline = Date.now() + noticeMsMax; Date.now() < deadline;) {
+    abort.throwIfAborted();
+    const [incident] = await session.inventory.incidents({ hostId: hostId(host), limit: 1 });
+    if (incident !== undefined) {
+      const { incidentId, workflowId } = incident;
+      return { incidentId, workflowId, runId: undefined, type: 'recoverHost' };
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${host} has no power, and the watch has opened no incident in ${noticeMsMax / 1000} s`);
 }
 
 /** A VM counts as back when its health check passes, which is its first beat: the look at it may come a moment later. */

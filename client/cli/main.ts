@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { addArmCommands } from './commands/arm';
 import { addConfigCommands } from './commands/config';
 import { addDemoCommand } from './commands/demo';
 import { addDoctorCommands } from './commands/doctor';
@@ -67,6 +68,7 @@ export function buildProgram(state: Program): Command {
   addVmCommands(program, state);
   addIncidentCommands(program, state);
   addReadinessCommand(program, state);
+  addArmCommands(program, state);
   addUpCommands(program, state);
   addLabCommands(program, state);
   addDemoCommand(program, state);

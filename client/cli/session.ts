@@ -1,12 +1,13 @@
 /** One command's view of an installation. Nothing is connected before it is asked for. */
 import type { InventoryPort } from '../../activities/ports';
 import type { Fleet } from '../../domain/fleet';
+import { Administration } from '../administration';
 import { Refusal } from '../errors';
 import { RecoveryClient } from '../recovery-client';
 import { connectTemporal, type TemporalSession } from '../temporal';
 import type { Io } from './io';
 
-/** What commands read. They write nothing: acts go through Temporal. */
+/** What commands read. Acts on the world go through Temporal; the few changes of the record by hand through `Administration`. */
 export type Inventory = Pick<
   InventoryPort,
   | 'host'
@@ -22,12 +23,16 @@ export type Inventory = Pick<
   | 'definition'
   | 'sightings'
   | 'readiness'
+  | 'switches'
+  | 'fleetClaim'
 >;
 
 export interface Session {
   readonly configPath: string;
   readonly fleet: Fleet;
   readonly inventory: Inventory;
+  /** Changes by hand, each of them audited. */
+  readonly administration: Administration;
   temporal(): Promise<TemporalSession>;
   recoveries(): Promise<RecoveryClient>;
   close(): Promise<void>;
@@ -61,6 +66,7 @@ export const openSession: OpenSession = async (config, io) => {
     configPath: installation.configPath,
     fleet: installation.fleet,
     inventory,
+    administration: new Administration(inventory, installation.fleet),
     temporal,
     async recoveries() {
       const { client, settings } = await temporal();

@@ -108,7 +108,7 @@ export function codeOf(ending: Ending): ExitCode {
 
 function wentWell(result: RunResult): boolean {
   if ('outcome' in result) return ['recovered', 'dismissed', 'rehearsed'].includes(result.outcome);
-  if ('kind' in result) return result.kind === 'fenced' || result.kind === 'rehearsed';
+  if ('kind' in result) return ['fenced', 'readmitted', 'rehearsed'].includes(result.kind);
   return result.phase === 'running' || result.would.length > 0;
 }
 
@@ -137,6 +137,8 @@ function resultText({ out: { paint } }: Context, result: RunResult): string {
     return [result.sentence, ...lines].join('\n');
   }
   if ('kind' in result) {
+    if (result.kind === 'readmitted')
+      return [`${result.hostId} takes VMs again`, ...result.did.map((line) => `  ${line}`)].join('\n');
     if (result.kind === 'fenced') return `${result.evidence.hostId} is off (${result.evidence.method})`;
     return 'why' in result ? `not fenced (${result.kind}): ${result.why}` : 'nothing would be done';
   }

@@ -12,6 +12,7 @@ import { hostRows } from './host-rows';
 import { incidentRows } from './incident-rows';
 import { readinessRows } from './readiness-rows';
 import { reservationRows } from './reservation-rows';
+import { supervisionRows } from './supervision-rows';
 import { timelineRows } from './timeline-rows';
 import { vmRows } from './vm-rows';
 
@@ -53,6 +54,7 @@ export function openInventory({
     ...frontDoorRows(connections),
     ...deliveryRows(connections),
     ...readinessRows(connections),
+    ...supervisionRows(connections),
     close: () => connections.close(),
     async ping() {
       await connections.run((db) => db.execute(sql`select 1`));

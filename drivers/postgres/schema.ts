@@ -259,3 +259,4 @@ export const readiness = pgTable('readiness', {
   at: instant('at').notNull(),
   body: document('body').$type<ReadinessReport>().notNull(),
 });
+export { armSwitches, fleetOwner } from './supervision-schema';

@@ -67,7 +67,7 @@ function hostControls(world: World) {
     /** The daemon takes calls in and answers none. What it took in it does when it goes on. */
     hangDaemon: (id: HostId): void => change(id, 'daemon hung', (h) => void (h.daemon = 'hung')),
     resumeDaemon: (id: HostId): void => change(id, 'daemon goes on', (h) => void (h.daemon = 'alive')),
-    setNetwork: (id: HostId, network: 'up' | 'cut'): void =>
+    setNetwork: (id: HostId, network: HostState['network']): void =>
       change(id, `network ${network}`, (h) => void (h.network = network)),
     setCommands: (id: HostId, commands: HostState['commands']): void =>
       change(id, `commands ${commands}`, (h) => void (h.commands = commands)),

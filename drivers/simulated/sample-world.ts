@@ -56,6 +56,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
     capacity: { memoryMiB: memoryMiB * Math.max(total, 1), vcpus: Math.max(total, 1) },
     pools: allPools.map((p) => p.id),
     networks: ['lan'],
+    management: { address: name, port: 22 },
     fenceLevels: [{ name: 'bmc', devices: [fenceDeviceId(`${name}-bmc`)] }],
   }));
   const devices = names.map((name): DeviceSpec => ({

@@ -79,6 +79,7 @@ export function silence(called: PortCall, detail: string, now: Timestamp): unkno
   if (port === 'hypervisor' && call === 'probe')
     return { source: 'hypervisor', says: 'silent', observedAt: now };
   if (port === 'hostCommands' && call === 'bootId') return { says: 'silent', detail };
+  if (port === 'hostCommands' && call === 'reaches') return 'not-known';
   return failed(called, silentCode[port], factsOf(called, detail));
 }
 

@@ -43,7 +43,7 @@ export function portsOver(perform: Perform): SimulatedPorts {
       ...(['probe', 'list', 'definitions', 'define'] as const),
       ...(['start', 'undefine', 'disableAutostart'] as const),
     ]),
-    hostCommands: calls('hostCommands', ['bootId', 'inspectDisks', 'markHealth', 'isHealthy']),
+    hostCommands: calls('hostCommands', ['bootId', 'reaches', 'inspectDisks', 'markHealth', 'isHealthy']),
     storageLocks: {
       ...calls('storageLocks', ['list', 'release', 'probe']),
       strategies: simulatedStrategies,

@@ -3,6 +3,7 @@ import type {
   Capacity,
   ClusterMode,
   ClusterPolicy,
+  HostAddress,
   LockStrategy,
   PoolType,
   VmPolicy,
@@ -38,6 +39,7 @@ export interface HostSpec {
   readonly pools: readonly PoolId[];
   readonly networks: readonly string[];
   readonly fenceLevels: readonly { readonly name: string; readonly devices: readonly FenceDeviceId[] }[];
+  readonly management?: HostAddress;
 }
 
 export interface DeviceSpec {

@@ -60,7 +60,8 @@ export interface HostState {
   readyAtMs: number;
   daemon: 'alive' | 'dead' | 'hung';
   frozen: boolean;
-  network: 'up' | 'cut';
+  /** `unlinked`: cut off from VMedic alone; its neighbours reach it. */
+  network: 'up' | 'cut' | 'unlinked';
   commands: 'reachable' | 'silent' | 'refused';
   oddities: HostOddities;
   readonly definitions: Map<VmId, HostDefinition>;

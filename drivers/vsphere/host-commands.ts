@@ -43,6 +43,9 @@ export function vsphereHostCommands(vcenters: Vcenters): HostCommandsPort {
         return { says: 'answers', bootId: bootTime };
       }),
 
+    // Nothing can be run on an ESXi host by way of its vCenter.
+    reaches: () => Promise.resolve('not-known'),
+
     inspectDisks: (host, disks, signal) =>
       reading(host, signal, async (vcenter) => {
         const view = await connectedHost(vcenter, host, signal);

@@ -24,7 +24,8 @@ export type Need =
   | 'live-move'
   | 'full-pool'
   | 'unlinked-disk'
-  | 'dead-host';
+  | 'dead-host'
+  | 'neighbours-view';
 
 export interface ContractCase<Subject> {
   readonly name: string;

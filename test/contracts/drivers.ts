@@ -34,6 +34,7 @@ const vcenterLacks = {
   'console-output': 'vCenter shows no console output',
   'server-locks': 'an ESXi host keeps its locks in files of its own',
   activation: 'a datastore needs no activation by VM',
+  'neighbours-view': 'nothing can be run on an ESXi host by way of its vCenter',
 } as const;
 
 export const contractDrivers: readonly ContractDriver[] = [

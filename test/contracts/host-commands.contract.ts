@@ -1,5 +1,5 @@
 import type { HostCommandsPort } from '../../activities/ports';
-import type { HealthCheck } from '../../domain/fleet';
+import type { HealthCheck, HostAddress } from '../../domain/fleet';
 import type { HostId, VmId } from '../../domain/ids';
 import type { VmDisk, VmShape } from '../../domain/records';
 import { codeOf, type ContractCase, eventually, faultCode, notAborted, within } from './contract';
@@ -14,6 +14,8 @@ export interface HostCommandsSubject {
     powerOn(): Promise<void>;
     freeze(): Promise<void>;
   };
+  /** A host that is up, and where something listens on it. */
+  readonly neighbour: HostAddress & { readonly hostId: HostId };
   readonly usableDisk: VmDisk;
   readonly missingDisk: VmDisk;
   /** Prints to its console once it is up; `start` and `stop` act by hand. */
@@ -72,6 +74,22 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
       const call = port.bootId(host, AbortSignal.timeout(50));
       await within(3_000, call);
       expect((await call).says).toBe('silent');
+    },
+  },
+  {
+    name: 'says that another host is reached whose kernel answers on the port',
+    needs: 'neighbours-view',
+    async run({ port, host, neighbour }) {
+      expect(await port.reaches(host, neighbour, notAborted())).toBe('answers');
+    },
+  },
+  {
+    name: 'a host without power cannot say whom it reaches, which is no fault',
+    async run({ port, host, world, neighbour, patienceMs }) {
+      await world.powerOff();
+      const call = port.reaches(host, neighbour, notAborted());
+      await within(patienceMs, call);
+      expect(await call).toBe('not-known');
     },
   },
   {

@@ -8,6 +8,7 @@ import { incidentCases } from './inventory/incidents.cases';
 import { readinessCases } from './inventory/readiness.cases';
 import { reservationCases } from './inventory/reservations.cases';
 import type { InventoryCase } from './inventory/samples';
+import { supervisionCases } from './inventory/supervision.cases';
 import { timelineCases } from './inventory/timeline.cases';
 import { vmCases } from './inventory/vms.cases';
 
@@ -23,6 +24,7 @@ export const inventoryCases: readonly InventoryCase[] = [
   ...evidenceCases,
   ...fenceDeviceCases,
   ...alertCases,
+  ...supervisionCases,
   ...deliveryCases,
   ...frontDoorCases,
   ...readinessCases,

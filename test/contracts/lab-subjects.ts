@@ -1,5 +1,6 @@
 /** What the suites need of real hosts. One lab serves a whole suite; it is made whole again before each case. */
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { createDirectoryStorage } from '../../drivers/directory';
 import { createFenceAgents } from '../../drivers/fence-agents';
 import { shapeOf } from '../../drivers/libvirt';
@@ -115,7 +116,12 @@ export async function openHostCommands(): Promise<Opened<HostCommandsSubject>> {
   const vm = await world.newVm({ home: a });
   const shape = shapeOf(definitionOf(vm).text, () => labPool);
   const host = world.lab.host(a);
+  // The lab's hosts share the machine's network: whatever listens on it stands for a neighbour's ssh.
+  const listener = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const { port: listensOn } = listener.address() as AddressInfo;
   const subject: HostCommandsSubject = {
+    neighbour: { hostId: a, address: '127.0.0.1', port: listensOn },
     ...{ port, host: a, patienceMs },
     world: {
       powerOff: () => host.powerOff(),
@@ -136,6 +142,7 @@ export async function openHostCommands(): Promise<Opened<HostCommandsSubject>> {
     await vm.define();
   };
   const close = async (): Promise<void> => {
+    listener.close();
     await port.close();
     await world.close();
   };

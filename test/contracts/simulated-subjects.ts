@@ -139,6 +139,7 @@ export const openHostCommands = (open: OpenWorld) => async (): Promise<Opened<Ho
       powerOn: () => control.powerOn(a),
       freeze: () => slowSilence(control).then(() => control.freeze(a)),
     },
+    neighbour: { hostId: b, address: b, port: 22 },
     usableDisk: diskAt(vm.disks[0]!.path, spec),
     missingDisk: diskAt('/simulated/shared/no-such.raw', spec),
     guest: {

@@ -43,6 +43,7 @@ export async function openHostCommands(): Promise<Opened<HostCommandsSubject>> {
       port: world.vsphere.hostCommands,
       host: a,
       patienceMs: 5_000,
+      neighbour: { hostId: a, address: '127.0.0.1', port: 1 },
       usableDisk: disk,
       missingDisk: missing,
     },

@@ -1,6 +1,6 @@
 /** Runs that come to every ending, on the simulated datacenter. Each tells which of its runs are kept, and what each pins. */
 import type { WorkflowHandle } from '@temporalio/client';
-import { fenceDeviceId, workflowIds } from '../../domain/ids';
+import { fenceDeviceId, incidentId, workflowIds } from '../../domain/ids';
 import * as messages from '../../workflows/messages';
 import { type RecoverySystem, type SystemOptions, testTrigger } from '../support/recovery-system';
 import { actsOn, eventually, said, untilPhase, untilVmPhase } from '../support/story';
@@ -242,6 +242,66 @@ export const stories: Readonly<Record<string, Story>> = {
       return [
         { pins: 'partially-recovered-with-a-stuck-vm', run: incident },
         { pins: 'running-after-an-unknown-outcome', run },
+      ];
+    },
+  },
+  'a VM destroyed on a living host, one that is back by itself, and one that waits for a yes': {
+    async tell(s) {
+      const missing = {
+        cause: 'missing',
+        graceMs: 50,
+        trigger: testTrigger('it is not on its list'),
+      } as const;
+      const [first, , , approved] = s.spec.vms;
+      if (first === undefined || approved === undefined) throw new Error('too few VMs');
+      s.controls.destroyByHand(first.hostId, first.id);
+      s.controls.destroyByHand(approved.hostId, approved.id);
+      const run = await s.restartVm(first.name, missing);
+      const back = await s.restartVm('vm-002', missing);
+      const asked = await s.restartVm(approved.name, { ...missing, needsApproval: true });
+      await eventually('it waits for a yes', async () => {
+        const [incident] = await s.inventory.incidents({ vmId: approved.id, limit: 1 });
+        return incident?.nextCommand?.includes('approve');
+      });
+      await asked.executeUpdate(messages.approveFencingUpdate, { args: [said('go on')] });
+      for (const one of [run, back, asked]) await ended(one);
+      return [
+        { pins: 'running-after-it-was-missing', run },
+        { pins: 'running-before-its-grace-ended', run: back },
+        { pins: 'running-after-a-yes', run: asked },
+      ];
+    },
+  },
+  'a host that is readmitted, after it was refused': {
+    async tell(s) {
+      const a = s.host('a');
+      s.controls.cutPower(a);
+      await ended(await s.recoverHost('a'));
+      const ask = (n: number, mode: 'act' | 'rehearse') =>
+        s.client.workflow.start('readmitHost', {
+          workflowId: mode === 'act' ? workflowIds.host(a) : workflowIds.rehearsal(a, String(n)),
+          taskQueue: s.taskQueue,
+          args: [
+            {
+              ...{ hostId: a, clusterId: s.spec.clusters[0]?.id, mode, epoch: n, trigger: testTrigger() },
+              incidentId: incidentId({ kind: 'host', hostId: a }, n),
+            },
+          ],
+        });
+      const refused = await ask(2, 'act');
+      await ended(refused);
+      s.controls.powerOn(a);
+      const rehearsed = await ask(3, 'rehearse');
+      await ended(rehearsed);
+      const run = await ask(3, 'act');
+      await ended(run);
+      return [
+        {
+          pins: 'refused',
+          run: s.client.workflow.getHandle(refused.workflowId, refused.firstExecutionRunId),
+        },
+        { pins: 'rehearsed', run: rehearsed },
+        { pins: 'readmitted', run: s.client.workflow.getHandle(run.workflowId, run.firstExecutionRunId) },
       ];
     },
   },

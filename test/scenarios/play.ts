@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
-import { WorkflowFailedError } from '@temporalio/client';
+import { WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { InventoryPort } from '../../activities/ports';
 import { RecoveryClient } from '../../client/recovery-client';
@@ -30,6 +30,10 @@ type Step = { readonly when?: string; readonly note: string } & (
   | { readonly do: 'world'; readonly control: string; readonly args: readonly unknown[] }
   | { readonly do: 'rule'; readonly rule: FaultRule }
   | { readonly do: 'recover'; readonly host: string }
+  /** The watch begins, and acts by itself from then on. */
+  | { readonly do: 'watch' }
+  /** Whatever run is started for this VM or host is followed to its end. */
+  | { readonly do: 'follow'; readonly host?: string; readonly vm?: string }
   | { readonly do: 'reports'; readonly host: string; readonly count: number }
   | { readonly do: 'tell'; readonly host: string; readonly update: string; readonly reason: string }
   | {
@@ -183,6 +187,15 @@ class Player {
         return system.controls.addRule(this.named(step.rule) as FaultRule);
       case 'recover':
         return this.follow(`host ${system.host(step.host)}`, await system.recoverHost(step.host));
+      case 'watch':
+        return system.watch();
+      case 'follow': {
+        const { host, vm } = step;
+        if (vm !== undefined) this.followLater(`VM ${vm}`, workflowIds.vm(system.vm(vm)));
+        if (host !== undefined)
+          this.followLater(`host ${system.host(host)}`, workflowIds.host(system.host(host)));
+        return;
+      }
       case 'reports':
         return this.report(step.host, step.count);
       case 'tell':
@@ -222,6 +235,26 @@ class Player {
     this.write(
       `${count} reports: ${started} started a run, ${same} were added to it; incidents: ${incidents}`,
     );
+  }
+
+  /** From whenever somebody starts it. */
+  private followLater(what: string, workflowId: string): void {
+    const run = this.system.client.workflow.getHandle(workflowId);
+    const since = Date.now();
+    const begun = async (): Promise<boolean> => {
+      try {
+        // Scenarios have their VMs in common, and the server their runs.
+        return (await run.describe()).startTime.getTime() >= since;
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return false;
+        throw error;
+      }
+    };
+    const result = async (): Promise<unknown> => {
+      while (!(await begun())) await delay(20);
+      return run.result();
+    };
+    this.follow(what, { result } as WorkflowHandle);
   }
 
   private follow(what: string, run: WorkflowHandle): void {

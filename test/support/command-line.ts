@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { stringify } from 'yaml';
+import { Administration, type AdministrationRows } from '../../client/administration';
 import { RecoveryClient } from '../../client/recovery-client';
 import { main } from '../../client/cli/main';
 import type { Io } from '../../client/cli/io';
@@ -92,6 +93,8 @@ export const inventory = (more: Partial<Inventory> = {}): Inventory => ({
   sightings: () => Promise.resolve([]),
   readiness: () => Promise.resolve(undefined),
   attachTrigger: () => Promise.resolve(),
+  switches: () => Promise.resolve([]),
+  fleetClaim: () => Promise.resolve(undefined),
   ...more,
 });
 
@@ -142,10 +145,11 @@ export const busyClient = (type: string, memo: object): Client =>
   }) as unknown as Client;
 
 export const session =
-  (reads: Inventory, client?: Client): OpenSession =>
+  (reads: Inventory, client?: Client, writes: Partial<AdministrationRows> = {}): OpenSession =>
   () =>
     Promise.resolve({
       ...{ configPath: 'vmedic.yaml', fleet, inventory: reads },
+      administration: new Administration({ ...reads, ...writes } as AdministrationRows, fleet),
       temporal: () =>
         Promise.resolve({
           client: client as Client,

@@ -8,8 +8,8 @@ import { follow } from '../../client/follow';
 import { giveOrder, type Order } from '../../client/orders';
 import { RecoveryClient } from '../../client/recovery-client';
 import { ensureWatches } from '../../client/watches';
-import type { Fleet } from '../../domain/fleet';
-import { fenceDeviceId, type IncidentId, vmId, workflowIds } from '../../domain/ids';
+import type { ClusterMode, Fleet } from '../../domain/fleet';
+import { fenceDeviceId, hostId, type IncidentId, vmId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord, TimelineEntry } from '../../domain/records';
 import { openInventory, type OpenInventory } from '../../drivers/postgres';
 import { labConfig } from '../../lab/config';
@@ -28,6 +28,8 @@ export interface RealRecoveryOptions extends Pick<LabOptions, 'hosts' | 'vms' | 
   readonly vmConfig?: Record<string, VmConfig>;
   /** Made beside the numbered ones, on hv-a. */
   readonly rawVms?: readonly string[];
+  /** `observe` by default: a test that starts its recoveries itself must not find them over. */
+  readonly mode?: ClusterMode;
 }
 
 /** Beats of a guest come four a second: often enough to see a second writer, seldom enough that a ring lasts for the whole file. */
@@ -61,15 +63,19 @@ export class RealRecovery {
     try {
       for (const name of options.rawVms ?? []) await lab.addVm({ name, format: 'raw', ticks });
       await lab.up();
-      return await RealRecovery.on(lab, options.vmConfig ?? {});
+      return await RealRecovery.on(lab, options.vmConfig ?? {}, options.mode ?? 'observe');
     } catch (cause) {
       await removeLab(lab.folder);
       throw cause;
     }
   }
 
-  private static async on(lab: Lab, vmConfig: Record<string, VmConfig>): Promise<RealRecovery> {
-    const fleet = await writeConfig(lab, vmConfig);
+  private static async on(
+    lab: Lab,
+    vmConfig: Record<string, VmConfig>,
+    mode: ClusterMode,
+  ): Promise<RealRecovery> {
+    const fleet = await writeConfig(lab, vmConfig, mode);
     const system = await startOwnSystem(lab.configFile, join(lab.folder, 'own'));
     const { address } = system;
     const client = new Client({ connection: await Connection.connect({ address }) });
@@ -91,6 +97,8 @@ export class RealRecovery {
 
   /** Every host has power, every VM runs at home, every BMC is whole, and the record says so. */
   async reset(): Promise<void> {
+    // What is destroyed and powered on meanwhile is nobody's failure.
+    await this.arm(false);
     await this.endOpenWork();
     await resetLab(this.lab);
     await resetInventory(this.inventory, this.lab);
@@ -101,6 +109,26 @@ export class RealRecovery {
       verdicts.map(({ name, verdict }) => [name, 'runs' in verdict ? verdict.runs.length : 0]),
     );
     this.known = new Set((await this.inventory.incidents()).map((i) => i.incidentId));
+    await this.arm(true);
+  }
+
+  private async arm(armed: boolean): Promise<void> {
+    const at = new Date().toISOString();
+    await this.inventory.setSwitch({ scope: 'fleet', armed, by: 'tester', reason: 'reset', at });
+  }
+
+  /** The incident that the watch has opened by itself, once it is there. */
+  async noticed(
+    of: { readonly host: string } | { readonly vm: string },
+    timeoutMs = 60_000,
+  ): Promise<Started> {
+    const target = 'host' in of ? { hostId: hostId(of.host) } : { vmId: vmId(this.lab.vm(of.vm).uuid) };
+    const { incidentId, workflowId } = await waitFor('the watch to open an incident', timeoutMs, async () => {
+      const found = await this.inventory.incidents({ ...target, limit: 5 });
+      return found.find((i) => !this.known.has(i.incidentId) && i.triggers[0]?.source === 'watch');
+    });
+    const type = 'host' in of ? 'recoverHost' : 'restartVm';
+    return { answer: 'same', open: true, incidentId, workflowId, runId: undefined, type, sentence: '' };
   }
 
   /** With ipmitool, as an operator would. */
@@ -265,10 +293,10 @@ export class RealRecovery {
 
 export type Started = Exclude<StartAnswer, { answer: 'busy' }>;
 
-async function writeConfig(lab: Lab, vmConfig: Record<string, VmConfig>): Promise<Fleet> {
+async function writeConfig(lab: Lab, vmConfig: Record<string, VmConfig>, mode: ClusterMode): Promise<Fleet> {
   const written = labConfig(lab);
   const clusters = written.clusters.map((cluster) => ({
-    ...{ ...cluster, policy, vms: vmConfig },
+    ...{ ...cluster, mode, policy, vms: vmConfig },
     hosts: cluster.hosts.map((host) => ({
       ...host,
       fencing: host.fencing.map((level) => ({

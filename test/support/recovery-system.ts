@@ -6,11 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { Context } from '@temporalio/activity';
-import { type Activities, createActivities } from '../../activities';
+import { type Activities, createActivities, type Supervision } from '../../activities';
 import type { Ports } from '../../activities/ports';
 import { clusterId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
 import type { Fleet } from '../../domain/fleet';
-import type { Trigger } from '../../domain/records';
+import type { FleetOwner, Trigger } from '../../domain/records';
+import { watchDoor } from '../../client/watch-door';
 import type { OpenInventory } from '../../drivers/postgres';
 import type { CallHooks } from '../../drivers/simulated/call-desk';
 import { controlsOf, type WorldControls } from '../../drivers/simulated/controls';
@@ -36,6 +37,12 @@ export const quickPolicy = {
   fenceRetryMs: { first: 40, max: 200 },
   storageDeadlineMs: 300,
   readBackDeadlineMs: 400,
+  watch: {
+    suspectAfterMs: 400,
+    vmGraceMs: 150,
+    guestShutdown: 'respect',
+    restartBudget: { restarts: 3, perMs: 60_000 },
+  },
 } as const;
 
 export interface RecoverySystem {
@@ -60,6 +67,8 @@ export interface RecoverySystem {
     options?: Pick<FenceHostInput, 'evenIf'>,
   ): Promise<WorkflowHandle<typeof fenceHost>>;
   restartVm(name: string, options?: Partial<RestartVmInput>): Promise<WorkflowHandle<typeof restartVm>>;
+  /** Begins the watch over the cluster, which acts by itself from then on. */
+  watch(everyMs?: number): Promise<void>;
   /** Ends the worker as a crash would (nothing is waited for), or starts a new one. */
   stopWorker(): Promise<void>;
   startWorker(): Promise<void>;
@@ -72,6 +81,8 @@ export interface SystemOptions extends Partial<SampleOptions> {
   /** `discoverCluster` is run once at the start unless this is false. */
   readonly discover?: boolean;
   readonly maxCachedWorkflows?: number;
+  /** Of the fleet, as another installation would know it. */
+  readonly owner?: FleetOwner;
   /** Stands between the server and every activity: calls `act` when, and as often as, it likes. */
   readonly intercept?: Intercept;
 }
@@ -139,7 +150,12 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
   const address = temporalAddress();
   const connection = await Connection.connect({ address });
   const client = new Client({ connection });
-  const workers = workerSet(address, taskQueue, ports, fleet, options);
+  const recoveries = watchDoor({ client, inventory, fleet, address, taskQueue });
+  const workers = workerSet(address, taskQueue, ports, fleet, {
+    ...options,
+    supervision: { recoveries, owner: options.owner },
+  });
+  const watches: WorkflowHandle[] = [];
   await workers.start();
   if (options.discover !== false) await discover(ports, fleet);
   return {
@@ -147,7 +163,17 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
     ...asking(client, taskQueue, spec, prefix),
     stopWorker: workers.stop,
     startWorker: workers.start,
+    async watch(everyMs = 40) {
+      for (const { id } of fleet.clusters)
+        watches.push(
+          await client.workflow.start('watchFleet', {
+            ...{ workflowId: workflowIds.watch(`${prefix}${id}`), taskQueue },
+            args: [{ clusterId: id, everyMs }],
+          }),
+        );
+    },
     async close() {
+      for (const run of watches) await run.terminate('the test is over');
       await workers.stop();
       await closeInventory();
       await connection.close();
@@ -172,14 +198,18 @@ export function workerSet(
   taskQueue: string,
   ports: Ports,
   fleet: Fleet,
-  { maxCachedWorkflows, intercept }: Pick<SystemOptions, 'maxCachedWorkflows' | 'intercept'>,
+  {
+    maxCachedWorkflows,
+    intercept,
+    supervision,
+  }: Pick<SystemOptions, 'maxCachedWorkflows' | 'intercept'> & { readonly supervision?: Supervision },
 ) {
   let running: { workers: Worker[]; done: Promise<unknown>; connection: NativeConnection } | undefined;
   return {
     async start(): Promise<void> {
       const connection = await NativeConnection.connect({ address });
       const shared = { connection, shutdownForceTime: '10s', shutdownGraceTime: 0 } as const;
-      const activities = intercepted(createActivities(ports, fleet), intercept);
+      const activities = intercepted(createActivities(ports, fleet, supervision), intercept);
       const main = await Worker.create({
         ...shared,
         taskQueue,

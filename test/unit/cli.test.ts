@@ -178,7 +178,8 @@ describe('every command', () => {
           'config check',
           'config schema',
         ],
-        ...['host list', 'host show', 'host recover', 'host fence', 'vm list', 'vm show', 'vm restart'],
+        ...['host list', 'host show', 'host recover', 'host fence', 'host readmit', 'host maintenance'],
+        ...['vm list', 'vm show', 'vm restart', 'vm protect', 'vm unprotect', 'arm', 'disarm', 'readiness'],
         ...['list', 'show', 'watch', 'attest-fenced', 'approve', 'hold', 'resume', 'resolve', 'abort'].map(
           (n) => `incident ${n}`,
         ),

@@ -6,6 +6,7 @@ import {
   type Host,
   type Pool,
   type VmPolicy,
+  type WatchPolicy,
 } from '../../domain/fleet';
 import { clusterId, fenceDeviceId, hostId, poolId } from '../../domain/ids';
 import { defaultPolicy } from '../../domain/limits';
@@ -18,6 +19,7 @@ import type {
   PoolConfig,
   VmConfig,
   VmedicConfig,
+  WatchConfig,
 } from './types';
 
 /** A guest that prints or answers nothing for this long after its start is called degraded. */
@@ -53,6 +55,20 @@ export function policyOf(written: PolicyConfig | undefined, health: HealthConfig
     readBackDeadlineMs: msOr(written?.readBackDeadline, defaultPolicy.readBackDeadlineMs),
     headroomPercent: written?.headroomPercent ?? defaultPolicy.headroomPercent,
     health: own === undefined ? defaultPolicy.health : healthOf(own),
+    watch: watchOf(written?.watch),
+  };
+}
+
+function watchOf(written: WatchConfig | undefined): WatchPolicy {
+  const { watch } = defaultPolicy;
+  return {
+    suspectAfterMs: msOr(written?.suspectAfter, watch.suspectAfterMs),
+    vmGraceMs: msOr(written?.vmGrace, watch.vmGraceMs),
+    guestShutdown: written?.guestShutdown ?? watch.guestShutdown,
+    restartBudget: {
+      restarts: written?.restartBudget?.restarts ?? watch.restartBudget.restarts,
+      perMs: msOr(written?.restartBudget?.per, watch.restartBudget.perMs),
+    },
   };
 }
 
@@ -77,6 +93,9 @@ function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
     capacity: written.capacity,
     pools: (written.pools ?? []).map(poolId),
     networks: written.networks ?? [],
+    ...(written.management !== undefined && {
+      management: { address: written.management.address, port: written.management.port ?? 22 },
+    }),
     fenceLevels: (written.fencing ?? []).map((level) => ({
       name: level.name,
       devices: level.devices.map((d) => ({ id: fenceDeviceId(d.id), agent: d.agent })),
@@ -99,6 +118,7 @@ function vmPolicyOf(written: VmConfig): VmPolicy {
     ...(written.priority !== undefined && { priority: written.priority }),
     ...(written.antiAffinity !== undefined && { antiAffinity: written.antiAffinity }),
     ...(written.health !== undefined && { health: healthOf(written.health) }),
+    ...(written.guestShutdown !== undefined && { guestShutdown: written.guestShutdown }),
   };
 }
 

@@ -15,6 +15,7 @@ import type {
   VcenterConfig,
   VmConfig,
   VmedicConfig,
+  WatchConfig,
 } from './types';
 
 const id = z.string().refine(isId, { error: `an id ${idRule}` });
@@ -127,7 +128,18 @@ const host = z.strictObject({
   pools: z.array(id).optional(),
   networks: z.array(name).optional(),
   fencing: z.array(level).optional(),
+  management: z
+    .strictObject({ address: name, port: z.int().min(1).max(65_535).optional() })
+    .optional()
+    .meta({
+      description:
+        'Where its neighbours reach it (default port: 22). A host that they reach is not taken for dead, however silent it is towards VMedic.',
+    }),
 }) satisfies z.ZodType<HostConfig>;
+
+const guestShutdown = z.enum(['respect', 'restart']).optional().meta({
+  description: 'What becomes of a VM that its own guest shut down cleanly. Default: respect, it stays down.',
+});
 
 const vm = z.strictObject({
   protect: z.boolean().optional(),
@@ -138,7 +150,15 @@ const vm = z.strictObject({
     .optional(),
   antiAffinity: name.optional(),
   health: health.optional(),
+  guestShutdown,
 }) satisfies z.ZodType<VmConfig>;
+
+const watch = z.strictObject({
+  suspectAfter: duration.optional(),
+  vmGrace: duration.optional(),
+  guestShutdown,
+  restartBudget: z.strictObject({ restarts: count(1).optional(), per: duration.optional() }).optional(),
+}) satisfies z.ZodType<WatchConfig>;
 
 const policy = z.strictObject({
   blastRadius: z.strictObject({ hosts: count(0).optional(), percent: percent.optional() }).optional(),
@@ -150,6 +170,7 @@ const policy = z.strictObject({
   readBackDeadline: duration.optional(),
   headroomPercent: percent.optional(),
   health: health.optional(),
+  watch: watch.optional(),
 }) satisfies z.ZodType<PolicyConfig>;
 
 const cluster = z.strictObject({

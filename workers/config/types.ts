@@ -2,7 +2,7 @@
  * What an operator writes in `vmedic.yaml`, as it is written: durations are text with a unit ("30s"), secrets are references
  * (`file:PATH`, `env:NAME`). `fleetOf` turns it into what the rest of VMedic works with.
  */
-import type { ClusterMode, LockStrategy, PoolType, Priority } from '../../domain/fleet';
+import type { ClusterMode, GuestShutdown, LockStrategy, PoolType, Priority } from '../../domain/fleet';
 
 /** A whole number and `ms`, `s`, `m` or `h`: "500ms", "30s", "2m". */
 export type DurationText = string;
@@ -49,6 +49,8 @@ export interface HostConfig {
   pools?: string[] | undefined;
   networks?: string[] | undefined;
   fencing?: FenceLevelConfig[] | undefined;
+  /** Where its neighbours reach its kernel; port 22 when left out. */
+  management?: { address: string; port?: number | undefined } | undefined;
 }
 
 export interface VmConfig {
@@ -56,6 +58,14 @@ export interface VmConfig {
   priority?: Priority | undefined;
   antiAffinity?: string | undefined;
   health?: HealthConfig | undefined;
+  guestShutdown?: GuestShutdown | undefined;
+}
+
+export interface WatchConfig {
+  suspectAfter?: DurationText | undefined;
+  vmGrace?: DurationText | undefined;
+  guestShutdown?: GuestShutdown | undefined;
+  restartBudget?: { restarts?: number | undefined; per?: DurationText | undefined } | undefined;
 }
 
 /** Every key is optional: what is left out keeps its default (`domain/limits.ts`). */
@@ -69,6 +79,7 @@ export interface PolicyConfig {
   readBackDeadline?: DurationText | undefined;
   headroomPercent?: number | undefined;
   health?: HealthConfig | undefined;
+  watch?: WatchConfig | undefined;
 }
 
 export interface ClusterConfig {

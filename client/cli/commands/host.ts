@@ -4,7 +4,17 @@ import type { Host } from '../../../domain/fleet';
 import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/records';
 import type { Request } from '../../answers';
 import { knownHost } from '../../known';
-import { addCommand, addGroup, argument, type Context, type Program, startOptions, text } from '../command';
+import { byHand } from '../by-hand';
+import {
+  addCommand,
+  addGroup,
+  argument,
+  askingOptions,
+  type Context,
+  type Program,
+  startOptions,
+  text,
+} from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table } from '../show';
 import { conclude } from '../wait';
@@ -54,6 +64,42 @@ export function addHostCommands(program: Command, state: Program): void {
       return conclude(context, await recoveries.fenceHost(argument(context, 0), requestOf(context)));
     },
   });
+  addCommand(host, state, {
+    usage: 'readmit <host>',
+    summary:
+      'let a host that came back after it was fenced take VMs again: stale definitions away, autostart off, then in service',
+    examples: [
+      'vmedic host readmit hv-a --reason "its power supply was replaced" --wait',
+      'vmedic host readmit hv-a --dry-run --reason "what is left on it?"',
+    ],
+    options: startOptions(state.io, 'required'),
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      return conclude(context, await recoveries.readmitHost(argument(context, 0), requestOf(context)));
+    },
+  });
+  addCommand(host, state, {
+    usage: 'maintenance <host>',
+    summary: 'planned work: the host takes no VMs and is not missed; --end puts it into service again',
+    examples: [
+      'vmedic host maintenance hv-a --reason "new memory"',
+      'vmedic host maintenance hv-a --end --reason "done"',
+    ],
+    options: [...askingOptions(state.io, 'required'), new Option('--end', 'the work is done')],
+    run: maintenance,
+  });
+}
+
+async function maintenance(context: Context): Promise<ExitCode> {
+  const session = await context.session();
+  const { id } = knownHost(session.fleet, argument(context, 0));
+  const begin = context.flags['end'] !== true;
+  const standing = await session.administration.setMaintenance(id, begin, byHand(context));
+  const words = begin
+    ? `${id} is in maintenance: it takes no VMs, and neither it nor its VMs are missed.\n  ${context.out.paint.dim('next:')} vmedic host maintenance ${id} --end --reason "..."`
+    : `${id} is in service again.`;
+  context.out.result({ host: id, standing }, words);
+  return exitCodes.done;
 }
 
 export const requestOf = (context: Context): Request => ({

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { millisOf } from '../../../domain/observations';
+import { effectiveMode } from '../../../domain/armed';
 import { queuesWithoutWorker, troublesOf } from '../../troubles';
 import { addCommand, type Context, type Program } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
@@ -17,21 +18,40 @@ export function addStatusCommand(program: Command, state: Program): void {
 async function status(context: Context): Promise<ExitCode> {
   const session = await context.session();
   const { fleet, inventory } = session;
-  const [hosts, vms, open, alerts, temporal] = await Promise.all([
+  const [hosts, vms, open, alerts, switches, claim, temporal] = await Promise.all([
     inventory.hosts(),
     inventory.vms(),
     inventory.incidents({ open: true }),
     inventory.alerts({ open: true }),
+    inventory.switches(),
+    inventory.fleetClaim(),
     session.temporal(),
   ]);
   const unpolled = await queuesWithoutWorker(temporal);
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled });
+  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches });
   const { out } = context;
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
   const up = watched.filter((v) => v.observed.state === 'running').length;
   const hostsUsed = new Set(watched.filter((v) => v.observed.state === 'running').map((v) => v.hostId)).size;
   const hostsDeclared = fleet.clusters.flatMap((c) => c.hosts).length;
-  const modes = fleet.clusters.map((c) => `${c.id}: ${c.mode}`).join(', ');
+  const clusters = fleet.clusters.map((c) => {
+    const own = hosts.filter((h) => h.clusterId === c.id);
+    const { mode, why } = effectiveMode(c, own, claim, switches);
+    const maintenance = own.filter((h) => h.standing === 'maintenance').map((h) => h.hostId);
+    return { id: c.id, mode: c.mode, now: mode, why, maintenance };
+  });
+  const modes = clusters
+    .map((c) => `${c.id}: ${c.mode}${c.why === undefined ? '' : `, now ${c.now} (${c.why})`}`)
+    .join('; ');
+  const unprotected = vms.filter((v) => !v.protected).map((v) => v.name);
+  const planned = [
+    ...clusters.flatMap((c) => c.maintenance.map((h) => `${h} in maintenance`)),
+    ...(unprotected.length === 0
+      ? []
+      : [
+          `not protected: ${unprotected.slice(0, 10).join(', ')}${unprotected.length > 10 ? ` and ${unprotected.length - 10} more` : ''}`,
+        ]),
+  ];
   const head = facts(out, [
     ['config', session.configPath],
     [
@@ -40,6 +60,7 @@ async function status(context: Context): Promise<ExitCode> {
     ],
     ['temporal', temporal.settings.uiUrl ?? temporal.settings.address],
     ['vms', `${up} of ${watched.length} protected VMs run, on ${hostsUsed} of ${hostsDeclared} hosts`],
+    ...(planned.length === 0 ? [] : ([['planned', planned.join('; ')]] as const)),
   ]);
   const body =
     troubles.length === 0
@@ -50,7 +71,6 @@ async function status(context: Context): Promise<ExitCode> {
               `${out.paint.red('wrong:')} ${t.what}${t.since === undefined ? '' : ` (for ${age(Date.now() - millisOf(t.since))})`}\n  ${out.paint.dim('next:')} ${t.next}`,
           )
           .join('\n');
-  const clusters = fleet.clusters.map((c) => ({ id: c.id, mode: c.mode }));
   out.result(
     {
       well: troubles.length === 0,

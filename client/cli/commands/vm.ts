@@ -1,7 +1,17 @@
 import { Option, type Command } from 'commander';
 import { hostId } from '../../../domain/ids';
 import { knownVm } from '../../known';
-import { addCommand, addGroup, argument, type Context, type Program, startOptions, text } from '../command';
+import { byHand } from '../by-hand';
+import {
+  addCommand,
+  addGroup,
+  argument,
+  askingOptions,
+  type Context,
+  type Program,
+  startOptions,
+  text,
+} from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table } from '../show';
 import { conclude } from '../wait';
@@ -40,6 +50,28 @@ export function addVmCommands(program: Command, state: Program): void {
       return conclude(context, await recoveries.restartVm(argument(context, 0), requestOf(context), target));
     },
   });
+  for (const [name, to, summary] of [
+    ['protect', true, 'bring this VM back when it or its host fails'],
+    ['unprotect', false, "leave this VM alone: planned work on it is nobody's failure"],
+  ] as const)
+    addCommand(vm, state, {
+      usage: `${name} <vm>`,
+      summary,
+      examples: [`vmedic vm ${name} web-1 --reason "..."`],
+      options: askingOptions(state.io, 'required'),
+      run: (context) => protect(context, to),
+    });
+}
+
+async function protect(context: Context, to: boolean): Promise<ExitCode> {
+  const session = await context.session();
+  const vm = await knownVm(session.inventory, argument(context, 0));
+  await session.administration.setProtected(vm, to, byHand(context));
+  const words = to
+    ? `${vm.name} is protected: it is brought back when it or its host fails.`
+    : `${vm.name} is not protected: it is neither recovered nor missed.\n  ${context.out.paint.dim('next:')} vmedic vm protect ${vm.name} --reason "..."`;
+  context.out.result({ vmId: vm.vmId, name: vm.name, protected: to }, words);
+  return exitCodes.done;
 }
 
 async function list(context: Context): Promise<ExitCode> {

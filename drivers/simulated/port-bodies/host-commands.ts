@@ -14,6 +14,14 @@ export function hostCommandsBody(world: World): Served<HostCommandsPort> {
       return { says: 'answers', bootId: state.bootId };
     },
 
+    async reaches(via, to, context) {
+      const from = world.host(via);
+      if (!world.answers(from) || from.commands !== 'reachable') return 'not-known';
+      await context.wait(world.costs.readMs);
+      const target = world.host(to.hostId);
+      return world.isRunning(target) && target.network !== 'cut' ? 'answers' : 'silent';
+    },
+
     async inspectDisks(host, disks, context) {
       await reach(world, host, context);
       return disks.map((disk): DiskSight => {

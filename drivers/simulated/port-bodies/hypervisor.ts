@@ -137,7 +137,7 @@ export async function act<Outcome = ActOutcome>(
     return context.silence('its daemon is hung');
   }
   const outcome = apply(state);
-  return state.network === 'cut' ? context.silence('the connection was lost') : outcome;
+  return state.network !== 'up' ? context.silence('the connection was lost') : outcome;
 }
 
 function observed(world: World, host: HostState): ObservedVm[] {

@@ -9,6 +9,7 @@ const known = [
   ...['host', 'vm', 'detail', 'call', 'path', 'holder', 'device', 'limit', 'power', 'pool', 'what', 'known'],
   ...['incident', 'check', 'seconds', 'by', 'key', 'target', 'disk', 'free', 'needed'],
   ...['vcenter', 'url', 'user', 'privilege', 'wanted', 'found', 'name', 'question'],
+  ...['command', 'used', 'minutes', 'id'],
 ];
 
 describe.each(codes)('%s', (code) => {

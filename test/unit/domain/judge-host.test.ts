@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { fenceDeviceId } from '../../../domain/ids';
+import { fenceDeviceId, hostId } from '../../../domain/ids';
 import { type HostVerdict, judgeHost } from '../../../domain/judge-host';
 import type { HostSign } from '../../../domain/observations';
 
@@ -112,4 +112,25 @@ it('says which second source is missing', () => {
   expect(said.verdict === 'suspect' && said.missing).toMatch(/host commands/);
   const other = judgeHost(commands('silent'));
   expect(other.verdict === 'suspect' && other.missing).toMatch(/hypervisor/);
+});
+
+describe('a host that is silent towards VMedic', () => {
+  const silent = [...hypervisor('silent'), ...commands('silent')];
+  const neighbour = (says: 'reaches-it' | 'does-not' | 'not-known', via = 'hv-b'): HostSign => ({
+    ...{ source: 'neighbour', via: hostId(via), says, observedAt },
+  });
+
+  it('is not dead while a neighbour reaches it: the link to VMedic may be', () => {
+    const verdict = judgeHost([...silent, neighbour('does-not'), neighbour('reaches-it', 'hv-c')]);
+    expect(verdict.verdict).toBe('suspect');
+    expect(verdict.why).toContain('hv-c reaches it');
+  });
+
+  it.each(['does-not', 'not-known'] as const)('is dead when a neighbour says %s', (says) => {
+    expect(judgeHost([...silent, neighbour(says)]).verdict).toBe('dead-by-evidence');
+  });
+
+  it('is dead when its power reads off, whatever answers on its address', () => {
+    expect(judgeHost([...silent, power('off'), neighbour('reaches-it')]).verdict).toBe('dead-by-evidence');
+  });
 });

@@ -1,0 +1,108 @@
+/** Where a VM is that its host no longer runs, and whether it has been restarted too often. Reads only. */
+import type { HostId, IncidentId, VmId } from '../domain/ids';
+import { type HostVmList, isAtRest, millisOf } from '../domain/observations';
+import type { VmRecord } from '../domain/records';
+import { clusterById, type Environment, recordedVm } from './environment';
+import { faultOf } from './fault-boundary';
+
+export type Whereabouts =
+  | { readonly is: 'running'; readonly on: HostId; readonly why: string }
+  /** On no host of its cluster, by complete lists or by evidence that a host is off. `home`: its own host, while that takes VMs. */
+  | { readonly is: 'nowhere'; readonly why: string; readonly home: HostId | undefined }
+  | { readonly is: 'not-wanted'; readonly why: string }
+  | { readonly is: 'not-known'; readonly why: string };
+
+export interface RestartBudget {
+  readonly used: number;
+  readonly allowed: number;
+  readonly perMs: number;
+}
+
+/** How often a VM's incidents are looked through: more than any budget allows. */
+const incidentsReadMax = 200;
+
+/**
+ * Reasons with which a host's own list says that the VM stopped there and went nowhere. After `migrated` it may run elsewhere, and after
+ * `unknown` (the daemon was restarted since) nobody remembers.
+ */
+const stoppedHere = (reason: string): boolean => reason !== 'migrated' && reason !== 'unknown';
+
+export const missingVmActivities = (env: Environment) => ({
+  async findVm(input: { vmId: VmId }): Promise<Whereabouts> {
+    const vm = await recordedVm(env, input.vmId);
+    if (!vm.protected) return { is: 'not-wanted', why: 'it is not protected any more' };
+    if (vm.desired === 'stopped') return { is: 'not-wanted', why: 'it is not to run any more' };
+    const standing = (await env.inventory.host(vm.hostId))?.standing;
+    if (standing === 'maintenance') return { is: 'not-wanted', why: `${vm.hostId} is in maintenance` };
+    const { hosts } = clusterById(env, vm.clusterId);
+    const sights = await Promise.all(hosts.map((h) => sightOf(env, vm, h.id)));
+    return whereabouts(vm, sights, standing === 'in-service');
+  },
+
+  async restartBudget(input: { vmId: VmId; incidentId: IncidentId }): Promise<RestartBudget> {
+    const vm = await recordedVm(env, input.vmId);
+    const { restarts, perMs } = clusterById(env, vm.clusterId).policy.watch.restartBudget;
+    const incidents = await env.inventory.incidents({ vmId: vm.vmId, limit: incidentsReadMax });
+    const since = Date.now() - perMs;
+    const used = incidents.filter(
+      (i) =>
+        i.incidentId !== input.incidentId &&
+        (i.outcome === 'recovered' || i.outcome === 'partially-recovered') &&
+        millisOf(i.openedAt) >= since &&
+        i.triggers[0]?.source === 'watch',
+    ).length;
+    return { used, allowed: restarts, perMs };
+  },
+});
+
+type Sight =
+  | { readonly hostId: HostId; readonly seen: 'off' | 'absent' }
+  | {
+      readonly hostId: HostId;
+      readonly seen: 'at-rest' | 'running' | 'between';
+      readonly words: string;
+      readonly here: boolean;
+    }
+  | { readonly hostId: HostId; readonly seen: 'unreadable'; readonly why: string };
+
+async function sightOf(env: Environment, vm: VmRecord, hostId: HostId): Promise<Sight> {
+  if ((await env.inventory.evidenceFor(hostId)) !== undefined) return { hostId, seen: 'off' };
+  let list: HostVmList;
+  try {
+    list = await env.lists.read(hostId);
+  } catch (error) {
+    const known = faultOf(error);
+    if (known === undefined) throw error;
+    return { hostId, seen: 'unreadable', why: known.sentence };
+  }
+  const found = list.vms.find((v) => v.vmId === vm.vmId);
+  if (found === undefined) return { hostId, seen: 'absent' };
+  const words = `${found.state} (${found.reason}) on ${hostId}`;
+  const seen = found.state === 'running' ? 'running' : isAtRest(found.state) ? 'at-rest' : 'between';
+  return { hostId, seen, words, here: hostId === vm.hostId && stoppedHere(found.reason) };
+}
+
+/** Pure. A host that cannot be read matters unless the VM's own host says that it stopped right there. */
+export function whereabouts(
+  vm: Pick<VmRecord, 'name' | 'hostId'>,
+  sights: readonly Sight[],
+  takesVms: boolean,
+): Whereabouts {
+  const own = sights.find((s) => s.hostId === vm.hostId)?.seen;
+  const home = takesVms && (own === 'absent' || own === 'at-rest') ? vm.hostId : undefined;
+  const running = sights.find((s) => s.seen === 'running');
+  if (running !== undefined)
+    return { is: 'running', on: running.hostId, why: `it runs on ${running.hostId} again` };
+  const between = sights.find((s) => s.seen === 'between');
+  if (between !== undefined && 'words' in between)
+    return { is: 'not-known', why: `${vm.name} is ${between.words}: it may write again` };
+  const stopped = sights.find((s) => s.seen === 'at-rest' && s.here);
+  if (stopped !== undefined && 'words' in stopped)
+    return { is: 'nowhere', why: `${vm.name} is ${stopped.words}`, home };
+  const unreadable = sights.flatMap((s) => (s.seen === 'unreadable' ? [s] : []));
+  if (unreadable.length > 0) {
+    const why = unreadable.map((s) => s.why).join(' ');
+    return { is: 'not-known', why: `${vm.name} may run where nobody can look: ${why}` };
+  }
+  return { is: 'nowhere', why: `${vm.name} runs on no host of its cluster`, home };
+}

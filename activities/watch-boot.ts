@@ -1,0 +1,37 @@
+/** A host that answers and has booted since it was last well, without anybody having fenced it. */
+import type { Host } from '../domain/fleet';
+import { bootByList } from '../domain/judge-boot';
+import type { HostVmList } from '../domain/observations';
+import type { HostRecord } from '../domain/records';
+import { faultOf } from './fault-boundary';
+import { rosterOf } from './incident';
+import { askForHost } from './watch-orders';
+import type { WatchedCluster } from './watched-cluster';
+
+/** Its VMs come back by one incident, in order; with all of them running there is nothing to recover, and its new boot is accepted. */
+export async function whenRebooted(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+  bootId: string,
+): Promise<void> {
+  const { env } = watch;
+  const roster = (await rosterOf(env, host.id)).map((v) => v.vmId);
+  if (bootByList(roster, list) === 'new') {
+    const memory = watch.memory(host.id);
+    if (Date.now() < memory.askForRebootAtMs) return;
+    const reason = `${host.id} has rebooted by itself`;
+    memory.askForRebootAtMs = await askForHost(watch, host.id, reason, `boot-${bootId}`);
+    return;
+  }
+  const now = await env.inventory.host(host.id);
+  const [open] = await env.inventory.incidents({ hostId: host.id, open: true, limit: 1 });
+  if (now === undefined || now.bootId !== record.bootId || open !== undefined) return;
+  try {
+    await env.inventory.updateHost(host.id, now.version, { bootId });
+  } catch (error) {
+    // An incident accepts it by itself.
+    if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The VMs of a host that lives: what is to run and does not, what runs and was not to.
+ *
+ * INVARIANTS:
+ * - One list decides nothing: what it shows must be shown by the next one too.
+ * - Nothing is started here. What is missing is asked of the front door, whose run waits out the grace, asks again and proves.
+ */
+import type { Host, VmPolicy } from '../domain/fleet';
+import { bootByIds } from '../domain/judge-boot';
+import { type HostVmList, type ObservedVm } from '../domain/observations';
+import type { HostRecord, VmRecord } from '../domain/records';
+import { mayTakeUp, type VmFinding, vmFinding } from '../domain/watch-rules';
+import { nowIso, signal } from './environment';
+import { faultOf } from './fault-boundary';
+import { clear, raise } from './incident';
+import { whenRebooted } from './watch-boot';
+import { askForVm, observedVm } from './watch-orders';
+import type { HostMemory, Suspicion, WatchedCluster } from './watched-cluster';
+
+/** With nothing changed and nothing suspicious the record is compared this often: it may have been changed by others than the host. */
+const compareEveryMs = 30_000;
+const looksMin = 2;
+/** A guest that shut itself down may do so because its host goes down. Only a host that has lived on for so many graces says that it did not. */
+const shutDownGraces = 6;
+const incidentsRead = 10;
+
+const shutDownKey = (vm: VmRecord): string => `shut-down:${vm.vmId}:${vm.hostId}`;
+/** Begin the keys of all reports that this file makes. */
+const vmReports = ['observed:vm:', 'shut-down:'];
+
+export async function compareVms(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+  look: { readonly begunMs: number; readonly changed: boolean },
+): Promise<void> {
+  const memory = watch.memory(host.id);
+  if (watch.supervision === undefined) return;
+  if (record.standing !== 'in-service' && record.standing !== 'quarantined') return memory.suspicions.clear();
+  const quiet = !look.changed && memory.suspicions.size === 0;
+  if (quiet && look.begunMs - memory.comparedMs < compareEveryMs) return;
+  memory.comparedMs = look.begunMs;
+  const vms = await watch.env.inventory.vms({ hostId: host.id });
+  const due: Due[] = [];
+  for (const vm of vms) {
+    const seen = list.vms.find((v) => v.vmId === vm.vmId);
+    const finding = vmFinding(vm, seen, policyOf(watch, vm));
+    const suspicion = suspect(memory, vm, finding, look.begunMs);
+    if (suspicion !== undefined && suspicion.looks >= looksMin) due.push({ vm, seen, suspicion });
+  }
+  for (const id of [...memory.suspicions.keys()])
+    if (!vms.some((v) => v.vmId === id)) memory.suspicions.delete(id);
+  await takeBackReports(watch, host, list, vms);
+  await actOn(watch, host, record, list, look.begunMs, due);
+}
+
+interface Due {
+  readonly vm: VmRecord;
+  readonly seen: ObservedVm | undefined;
+  readonly suspicion: Suspicion;
+}
+
+function policyOf(watch: WatchedCluster, vm: VmRecord) {
+  const { vms, policy } = watch.cluster;
+  const own: VmPolicy | undefined = vms[vm.name] ?? vms[vm.vmId];
+  return own?.guestShutdown ?? policy.watch.guestShutdown;
+}
+
+/** Undefined when nothing is wrong with it. */
+function suspect(memory: HostMemory, vm: VmRecord, finding: VmFinding, nowMs: number): Suspicion | undefined {
+  if (finding === 'well' || finding === 'left-alone') {
+    memory.suspicions.delete(vm.vmId);
+    return undefined;
+  }
+  const known = memory.suspicions.get(vm.vmId);
+  const suspicion = known?.finding === finding ? known : { finding, sinceMs: nowMs, looks: 0, askAtMs: 0 };
+  suspicion.looks += 1;
+  memory.suspicions.set(vm.vmId, suspicion);
+  return suspicion;
+}
+
+/** Reports about VMs that are missing no longer, or that are not shut down any more, are over. */
+async function takeBackReports(
+  watch: WatchedCluster,
+  host: Host,
+  list: HostVmList,
+  vms: readonly VmRecord[],
+): Promise<void> {
+  const { suspicions } = watch.memory(host.id);
+  const runs = (vm: VmRecord): boolean => list.vms.some((v) => v.vmId === vm.vmId && v.state === 'running');
+  const stands = new Set([
+    ...vms.filter((vm) => suspicions.get(vm.vmId)?.finding === 'missing').map(observedVm),
+    ...vms.filter((vm) => vm.desired === 'stopped' && !runs(vm)).map(shutDownKey),
+  ]);
+  const alerted = await watch.alerted(host.id);
+  for (const key of [...alerted].filter((k) => vmReports.some((prefix) => k.startsWith(prefix))))
+    if (!stands.has(key) && alerted.delete(key)) await clear(watch.env, key);
+}
+
+async function actOn(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+  begunMs: number,
+  due: readonly Due[],
+): Promise<void> {
+  for (const { vm, suspicion } of due) {
+    if (suspicion.finding === 'started') await want(watch, vm, 'running');
+    const shutDownMs = watch.cluster.policy.watch.vmGraceMs * shutDownGraces;
+    if (suspicion.finding === 'shut-down' && begunMs - suspicion.sinceMs >= shutDownMs)
+      await leaveStopped(watch, host, vm);
+  }
+  const missing = due.filter((d) => d.suspicion.finding === 'missing');
+  if (missing.length === 0) return;
+  // A reboot takes all of them at once, and is one incident of the host's.
+  if (await hasRebooted(watch, host, record, list)) return;
+  const open = await watch.env.inventory.incidents({ open: true, clusterId: watch.cluster.id });
+  if (open.some((i) => i.target.kind === 'host' && i.target.hostId === host.id)) return;
+  for (const one of missing) await takeUp(watch, host, one, begunMs);
+}
+
+async function hasRebooted(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+): Promise<boolean> {
+  if (record.standing !== 'in-service') return false;
+  const answer = await watch.env.hostCommands.bootId(host.id, signal());
+  if (answer.says !== 'answers' || bootByIds(record.bootId, answer.bootId) !== 'new') return false;
+  await whenRebooted(watch, host, record, list, answer.bootId);
+  return true;
+}
+
+async function takeUp(watch: WatchedCluster, host: Host, due: Due, begunMs: number): Promise<void> {
+  const { suspicion } = due;
+  if (Date.now() < suspicion.askAtMs) return;
+  const vm = await noteMissing(watch, due);
+  const before = await watch.env.inventory.incidents({ vmId: vm.vmId, limit: incidentsRead });
+  if (!mayTakeUp(before, vm.observed.at, begunMs, Date.now())) return;
+  const how = due.seen === undefined ? 'is not on its list' : `is ${due.seen.state} (${due.seen.reason})`;
+  suspicion.askAtMs = await askForVm(watch, vm, `${vm.name} is to run on ${host.id}, and ${how}`);
+}
+
+/** The record says what is seen; of a VM that no list shows nobody else writes it. */
+async function noteMissing(watch: WatchedCluster, { vm, seen }: Due): Promise<VmRecord> {
+  if (seen !== undefined || vm.observed.state === 'missing') return vm;
+  const observed = { state: 'missing', reason: `not on the list of ${vm.hostId}`, at: nowIso() } as const;
+  return (await change(watch, vm, { observed })) ?? vm;
+}
+
+async function leaveStopped(watch: WatchedCluster, host: Host, vm: VmRecord): Promise<void> {
+  if ((await change(watch, vm, { desired: 'stopped' })) === undefined) return;
+  (await watch.alerted(host.id)).add(shutDownKey(vm));
+  await raise(watch.env, undefined, {
+    key: shutDownKey(vm),
+    severity: 'info',
+    sentence: `${vm.name} was shut down in order on ${host.id}, by its guest or by a person: it stays down, as its policy says`,
+    nextCommand: `vmedic vm restart ${vm.name} --reason "..."`,
+  });
+}
+
+async function want(watch: WatchedCluster, vm: VmRecord, desired: VmRecord['desired']): Promise<void> {
+  await change(watch, vm, { desired });
+}
+
+/** Undefined when somebody else changed the record meanwhile: the next round sees both. */
+async function change(
+  watch: WatchedCluster,
+  vm: VmRecord,
+  to: Partial<Pick<VmRecord, 'desired' | 'observed'>>,
+): Promise<VmRecord | undefined> {
+  try {
+    return await watch.env.inventory.updateVm(vm.vmId, vm.version, to);
+  } catch (error) {
+    if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,132 @@
+/** What the loops over one cluster's hosts share: who is silent now, what may be done by itself, and to whom the fleet belongs. */
+import { type EffectiveMode, effectiveMode } from '../domain/armed';
+import type { Cluster } from '../domain/fleet';
+import type { HostId, VmId } from '../domain/ids';
+import { limits } from '../domain/limits';
+import type { FleetClaim, FleetOwner, HostRecord } from '../domain/records';
+import type { VmFinding } from '../domain/watch-rules';
+import { isBlind } from '../domain/watch-rules';
+import { clear, raise } from './incident';
+import { type Environment, nowIso } from './environment';
+import type { RecoveriesPort } from './ports';
+
+/** What makes a watch act: without it one only learns. */
+export interface Supervision {
+  readonly recoveries: RecoveriesPort;
+  /** Undefined where nobody else can own the fleet (a test's own). */
+  readonly owner: FleetOwner | undefined;
+}
+
+export interface SilentHost {
+  readonly sinceMs: number;
+  looks: number;
+  deadLooks: number;
+  readOff: boolean;
+  nextLookMs: number;
+}
+
+export interface Suspicion {
+  readonly finding: VmFinding;
+  readonly sinceMs: number;
+  looks: number;
+  askAtMs: number;
+}
+
+/** Of one host. All of it may be lost with the worker: the next one sees the same and comes to the same. */
+export interface HostMemory {
+  known: string;
+  definitionsReadMs: number;
+  comparedMs: number;
+  silent: SilentHost | undefined;
+  readonly suspicions: Map<VmId, Suspicion>;
+  /** Alerts of this watch that may be open; undefined before they were read once. */
+  alerted: Set<string> | undefined;
+  askForRebootAtMs: number;
+}
+
+export const newMemory = (): HostMemory => ({
+  ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
+  suspicions: new Map(),
+  askForRebootAtMs: 0,
+});
+
+/** An owner says that it is there this often. */
+const claimEveryMs = limits.ownerSilentMsMax / 6;
+
+export class WatchedCluster {
+  private readonly memories = new Map<HostId, HostMemory>();
+  private claimedMs = 0;
+  private blindTold: boolean | undefined;
+
+  constructor(
+    readonly env: Environment,
+    readonly cluster: Cluster,
+    /** Undefined: learns, and does nothing else. */
+    readonly supervision: Supervision | undefined,
+  ) {}
+
+  memory(host: HostId): HostMemory {
+    const known = this.memories.get(host) ?? newMemory();
+    this.memories.set(host, known);
+    return known;
+  }
+
+  /** What may be done by itself now, read anew each time: a switch that is thrown must hold at once. */
+  async mode(): Promise<EffectiveMode> {
+    await this.sayThatItIsOurs();
+    const { inventory } = this.env;
+    const [hosts, claim, switches] = await Promise.all([
+      inventory.hosts({ clusterId: this.cluster.id }),
+      inventory.fleetClaim(),
+      inventory.switches(),
+    ]);
+    const { owner } = this.supervision ?? {};
+    if (owner !== undefined && claim?.owner.id !== owner.id)
+      return { mode: 'observe', why: foreignSentence(claim) };
+    return effectiveMode(this.cluster, hosts, claim, switches);
+  }
+
+  async sayThatItIsOurs(): Promise<void> {
+    const owner = this.supervision?.owner;
+    if (owner === undefined || Date.now() - this.claimedMs < claimEveryMs) return;
+    this.claimedMs = Date.now();
+    await this.env.inventory.claimFleet(owner, nowIso(), limits.ownerSilentMsMax);
+  }
+
+  /** Keys of this watch's alerts about a host and its VMs that may be open; read once, because another worker may have raised them. */
+  async alerted(host: HostId): Promise<Set<string>> {
+    const memory = this.memory(host);
+    if (memory.alerted === undefined) {
+      const open = await this.env.inventory.alerts({ open: true });
+      memory.alerted = new Set(open.map((a) => a.key).filter((key) => key.endsWith(`:${host}`)));
+    }
+    return memory.alerted;
+  }
+
+  /** Whether so many hosts are silent that nothing may be concluded; alarmed once, cleared when it is over. */
+  async isBlind(records: readonly HostRecord[]): Promise<boolean> {
+    const watched = records.filter((r) => r.standing === 'in-service').map((r) => r.hostId);
+    const silent = watched.filter((h) => {
+      const known = this.memories.get(h)?.silent;
+      return known !== undefined && !known.readOff;
+    });
+    const blind = isBlind(silent.length, watched.length);
+    if (blind === this.blindTold) return blind;
+    this.blindTold = blind;
+    const key = `blind:${this.cluster.id}`;
+    if (!blind) await clear(this.env, key);
+    else
+      await raise(this.env, undefined, {
+        key,
+        severity: 'critical',
+        sentence: `${silent.length} of ${watched.length} hosts of cluster ${this.cluster.id} do not answer at once (${silent.join(', ')}): VMedic's own network may be the cause, so nothing is fenced`,
+        nextCommand: "check VMedic's own network; a host that is known to be dead: vmedic host recover HOST",
+      });
+    return blind;
+  }
+}
+
+const foreignSentence = (claim: FleetClaim | undefined): string =>
+  claim === undefined
+    ? 'the fleet is not taken yet'
+    : `the fleet belongs to another VMedic since ${claim.claimedAt}: ${claim.owner.name}`;

@@ -1,0 +1,99 @@
+/** The front door as the watch uses it: the same starts, under the same IDs, as everybody's. */
+import type { Client } from '@temporalio/client';
+import type { RecoveriesPort, RecoveryAnswer, RecoveryOrder } from '../activities/ports';
+import { DriverFault } from '../domain/faults';
+import type { IncidentTarget } from '../domain/ids';
+import type { RecoverHostResult, RestartVmResult } from '../workflows/inputs';
+import type { Request, StartAnswer } from './answers';
+import { isUnanswered, Refusal } from './errors';
+import { type FrontDoor, RecoveryClient } from './recovery-client';
+import { lastRun, memoOf } from './runs';
+
+/** How long a rehearsal is waited for before it is reported as under way. */
+const rehearsalMs = 60_000;
+
+export function watchDoor(door: FrontDoor): RecoveriesPort {
+  const recoveries = new RecoveryClient(door);
+  const ask = async (
+    target: IncidentTarget,
+    order: RecoveryOrder,
+    begin: (request: Request) => Promise<StartAnswer>,
+  ): Promise<RecoveryAnswer> => {
+    try {
+      const open = await underWay(door, target, order.mode);
+      if (open !== undefined) return open;
+      return await answerOf(door.client, await begin(requestOf(order)));
+    } catch (error) {
+      throw asFault(error, target);
+    }
+  };
+  return {
+    recoverHost: (hostId, order) =>
+      ask({ kind: 'host', hostId }, order, (request) => recoveries.recoverHost(hostId, request)),
+    restartMissingVm: (vmId, order) =>
+      ask({ kind: 'vm', vmId }, order, (request) =>
+        recoveries.restartMissingVm(vmId, request, order.graceMs),
+      ),
+  };
+}
+
+const requestOf = ({ reason, mode, occasion }: RecoveryOrder): Request => ({
+  source: 'watch',
+  by: 'watch',
+  reason,
+  ...(mode === 'observe' && { rehearse: true, rehearsal: occasion }),
+  ...(mode === 'approve' && { needsApproval: true }),
+});
+
+/** The watch says the same again and again: an incident hears it once. What somebody is recovering already needs no rehearsal. */
+async function underWay(
+  door: FrontDoor,
+  target: IncidentTarget,
+  mode: RecoveryOrder['mode'],
+): Promise<RecoveryAnswer | undefined> {
+  const filter = target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId };
+  const [open] = await door.inventory.incidents({ ...filter, open: true, limit: 1 });
+  if (open !== undefined && mode === 'observe') return { kind: 'under-way', incidentId: open.incidentId };
+  if (open?.triggers.some((t) => t.source === 'watch') !== true) return undefined;
+  const run = await lastRun(door.client, open.workflowId);
+  if (run?.status.name !== 'RUNNING' || memoOf(run)?.incidentId !== open.incidentId) return undefined;
+  return { kind: 'under-way', incidentId: open.incidentId };
+}
+
+async function answerOf(client: Client, answer: StartAnswer): Promise<RecoveryAnswer> {
+  if (answer.answer === 'busy') return { kind: 'busy', why: answer.summary };
+  if (answer.workflowId.startsWith('rehearsal:'))
+    return answer.answer === 'same'
+      ? { kind: 'rehearsed-before' }
+      : { kind: 'rehearsed', sentence: await rehearsed(client, answer.workflowId) };
+  if (answer.answer === 'same' && !answer.open) return { kind: 'over', incidentId: answer.incidentId };
+  return { kind: 'under-way', incidentId: answer.incidentId };
+}
+
+async function rehearsed(client: Client, workflowId: string): Promise<string> {
+  const where = `(in Temporal: ${workflowId})`;
+  try {
+    const result = await client.withDeadline(
+      Date.now() + rehearsalMs,
+      () => client.workflow.getHandle(workflowId).result() as Promise<RecoverHostResult | RestartVmResult>,
+    );
+    if ('sentence' in result) return `${result.sentence} ${where}`;
+    return `Rehearsed: ${result.would.join('; ')} ${where}`;
+  } catch (error) {
+    if (isUnanswered(error)) return `It is being rehearsed ${where}`;
+    return `Its rehearsal failed: ${error instanceof Error ? error.message : String(error)} ${where}`;
+  }
+}
+
+/** The watch knows faults alone: whatever keeps the front door from answering is over by itself, or is told by the next round again. */
+function asFault(error: unknown, target: IncidentTarget): unknown {
+  if (error instanceof DriverFault) return error;
+  const what = target.kind === 'host' ? target.hostId : target.vmId;
+  if (error instanceof Refusal || isUnanswered(error))
+    return new DriverFault(
+      'RECOVERY_NOT_ASKED',
+      { what, detail: error instanceof Error ? error.message : String(error) },
+      { cause: error },
+    );
+  return error;
+}
