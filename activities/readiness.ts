@@ -28,8 +28,10 @@ export interface ReadinessSummary {
 
 export const readinessActivities = (env: Environment) => ({
   /** Asks every device of every level for its status; on the queue of the slow devices. A device that refused a login is not asked again. */
-  async readFenceDevices(input: { clusterId: ClusterId }): Promise<DeviceFact[]> {
+  async readFenceDevices(input: { clusterId: ClusterId; retryLogins?: true }): Promise<DeviceFact[]> {
     const { hosts } = clusterById(env, input.clusterId);
+    const devices = hosts.flatMap((h) => h.fenceLevels.flatMap((l) => l.devices.map((d) => d.id)));
+    if (input.retryLogins === true) await env.inventory.forgetLoginRefusals(devices);
     const asked = hosts.flatMap((host) =>
       host.fenceLevels.flatMap((level) => level.devices.map((d) => deviceFact(env, host, level.name, d))),
     );

@@ -36,7 +36,7 @@ import {
 import { faultOf } from './fault-boundary';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
-import { becomesHealthy, type Settled, switchRecord } from './settle';
+import { alertIfDegraded, becomesHealthy, type Settled, switchRecord } from './settle';
 import { contradicted, readBackStart, type Started, startSentence, withoutPermit } from './start-outcome';
 import { permitFor, type StartBasis } from './start-permit';
 
@@ -130,6 +130,7 @@ export const restartVmActivities = (env: Environment) => ({
       ? `${vm.name} runs on ${input.target} and is healthy`
       : `${vm.name} runs on ${input.target}; its health check (${input.health.kind}) did not pass in ${input.health.timeoutMs} ms`;
     await tell(env, input.incidentId, `settled-${vm.vmId}-${input.target}`, 'vm', sentence, { healthy });
+    await alertIfDegraded(env, input.incidentId, vm, healthy ? undefined : sentence);
     return { healthy, sentence };
   },
 

@@ -1,10 +1,11 @@
 /** After a start: the record follows reality, the guest shows that it is well. */
 import type { HealthCheck } from '../domain/fleet';
-import type { HostId, VmId } from '../domain/ids';
+import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { millisOf, type Timestamp } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal } from './environment';
 import { faultOf } from './fault-boundary';
+import { clear, raise } from './incident';
 import type { HealthMark } from './ports';
 
 export type Settled =
@@ -60,4 +61,17 @@ export async function becomesHealthy(
     if (Date.now() >= deadline) return false;
     await pause(wait);
   }
+}
+
+/** A guest that does not come up after a power cut mostly waits for its administrator; nothing is repaired by us. */
+export async function alertIfDegraded(
+  env: Environment,
+  incidentId: IncidentId,
+  vm: VmRecord,
+  sentence: string | undefined,
+): Promise<void> {
+  const key = `guest-degraded:${vm.vmId}`;
+  if (sentence === undefined) return clear(env, key);
+  const nextCommand = `look at the console of ${vm.name}; repair nothing without a snapshot: runbook "guest-degraded"; vmedic vm show ${vm.name}`;
+  await raise(env, incidentId, { key, severity: 'warning', sentence, nextCommand });
 }

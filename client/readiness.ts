@@ -15,6 +15,8 @@ export interface ReadinessDoor {
   readonly taskQueue?: string;
   /** How long a check may take; a silent IPMI device alone takes 20 s. */
   readonly patienceMs?: number;
+  /** Passwords were corrected: devices that refused a login are asked again. A check under way already does not hear of it. */
+  readonly retryLogins?: boolean;
 }
 
 const defaultPatienceMs = 180_000;
@@ -25,7 +27,10 @@ const defaultPatienceMs = 180_000;
  * @throws Refusal `unreachable` when Temporal or no worker answers in time; the check goes on, and its report is stored.
  */
 export async function checkReadiness(door: ReadinessDoor, cluster: ClusterId): Promise<ReadinessReport> {
-  const input: CheckReadinessInput = { clusterId: cluster };
+  const input: CheckReadinessInput = {
+    clusterId: cluster,
+    ...(door.retryLogins === true && { retryLogins: true }),
+  };
   try {
     await door.client.withDeadline(Date.now() + (door.patienceMs ?? defaultPatienceMs), async () => {
       const handle = await door.client.workflow.start('checkReadiness', {

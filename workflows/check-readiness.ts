@@ -5,9 +5,9 @@ import { power, readiness } from './activity-options';
 import type { CheckReadinessInput } from './inputs';
 
 export async function checkReadiness(input: CheckReadinessInput): Promise<ReadinessSummary> {
-  const { clusterId } = input;
+  const { clusterId, retryLogins } = input;
   setCurrentDetails(`Checking ${clusterId}: fence devices`);
-  const devices = await power().readFenceDevices({ clusterId });
+  const devices = await power().readFenceDevices({ clusterId, ...(retryLogins && { retryLogins }) });
   setCurrentDetails(`Checking ${clusterId}: hosts, pools and VMs`);
   const summary = await readiness.assessCluster({ clusterId, devices });
   const { comeBack, wouldNot, findings } = summary;

@@ -132,6 +132,8 @@ export interface RestartVmInput {
 
 export interface CheckReadinessInput {
   readonly clusterId: ClusterId;
+  /** A person says that passwords were corrected: devices that refused a login are asked again. */
+  readonly retryLogins?: true;
 }
 
 /**

@@ -65,7 +65,7 @@ function deviceFinding(device: DeviceFact, anotherLevelIsWhole: boolean): Findin
       'fence-login-refused',
       severity,
       `${which} refuses the login: ${detail}`,
-      `correct its password where the config refers to it, then vmedic readiness`,
+      `correct its password where the config refers to it, then vmedic readiness --retry-logins`,
     );
   if (device.says === 'off')
     return found(

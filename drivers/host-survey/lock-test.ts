@@ -1,6 +1,7 @@
 /**
  * QEMU's own locks on a scratch file of the pool: one host opens it as a running VM does, the other asks as a starting one does. The holder
- * asks itself first, because a lock that does not even show on its own host was never taken.
+ * asks itself first, because a lock that does not even show on its own host was never taken. The file is a qcow2: of a raw one qemu-io shares
+ * the right to write, as no running VM does.
  */
 import type { LockTest } from '../../domain/readiness';
 
@@ -12,10 +13,10 @@ export const holdScript = `
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 command -v qemu-io >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 || { echo 'qemu-io and qemu-img are needed there' >&2; exit 3; }
-(umask 077; dd if=/dev/zero of="$1" bs=65536 count=1 conv=fsync 2>/dev/null) || { echo "no file can be made beside $1" >&2; exit 3; }
-setsid sh -c 'timeout ${heldSeconds} qemu-io -f raw -c "sleep ${heldSeconds}000" "$1"; rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
+(umask 077; qemu-img create -q -f qcow2 "$1" 64k 2>/dev/null) || { echo "no file can be made beside $1" >&2; exit 3; }
+setsid sh -c 'timeout ${heldSeconds} qemu-io -f qcow2 -c "sleep ${heldSeconds}000" "$1"; rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
 tries=0
-until ! qemu-img info -f raw "$1" >/dev/null 2>&1; do
+until ! qemu-img info -f qcow2 "$1" >/dev/null 2>&1; do
   tries=$((tries + 1))
   [ $tries -lt 40 ] || { echo free; exit 0; }
   sleep 0.1
@@ -28,7 +29,7 @@ export const askScript = `
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 [ -e "$1" ] || { echo absent; exit 0; }
-said=$(qemu-img info -f raw "$1" 2>&1 >/dev/null) && { echo free; exit 0; }
+said=$(qemu-img info -f qcow2 "$1" 2>&1 >/dev/null) && { echo free; exit 0; }
 printf '%s\\n' "$said" | grep -Eq 'Failed to get (shared )?"[^"]+" lock' && { echo refused; exit 0; }
 printf 'trouble %s\\n' "$(printf '%s' "$said" | head -n 1)"
 `;

@@ -49,6 +49,14 @@ said=$(qemu-img info -U -f qcow2 --output=json "$1") || exit 4
 printf '%s\\n' "$said" | sed -n 's/^ *"full-backing-filename": "\\(.*\\)",*$/\\1/p'
 `;
 
+/** Arguments: a script, and its own. Runs it as it is for root, and by sudo without a password for anybody else. */
+export const asRootScript = `
+script=$1
+shift
+[ "$(id -u)" = 0 ] && exec sh -c "$script" sh "$@"
+exec sudo -n sh -c "$script" sh "$@"
+`;
+
 /** The lines `name=value` that a script printed. */
 export function valuesIn(printed: string): ReadonlyMap<string, string> {
   return new Map(

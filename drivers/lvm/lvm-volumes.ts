@@ -16,7 +16,7 @@ import type { HostId, PoolId } from '../../domain/ids';
 import type { VolumeGroupFact } from '../../domain/readiness';
 import type { VmDisk } from '../../domain/records';
 import type { RunOnHost } from '../child-processes';
-import { activateScript, backingScript, deactivateScript, valuesIn } from './activation-script';
+import { activateScript, asRootScript, backingScript, deactivateScript, valuesIn } from './activation-script';
 import { type Judged, judgeVolume } from './judge-volume';
 import { type LvmReport, namesIn, reportFrom, reportScript } from './report';
 
@@ -87,7 +87,7 @@ class Lvm implements VolumesPort {
       if (judged.kind === 'not' || !judged.volume.active) continue;
       const { group, volume } = judged;
       const args = [`${group.name}/${volume.name}`, volume.uuid];
-      const end = await this.options.runScript(host, deactivateScript, args, this.deadlines.actMs, signal);
+      const end = await this.asRoot(host, deactivateScript, args, this.deadlines.actMs, signal);
       if (valuesIn(end.stdout).get('after') === 'active')
         throw new DriverFault('HOST_COMMAND_FAILED', {
           host,
@@ -109,11 +109,22 @@ class Lvm implements VolumesPort {
   }
 
   async report(host: HostId, signal: AbortSignal): Promise<LvmReport> {
-    const end = await this.options.runScript(host, reportScript, [], this.deadlines.readMs, signal);
+    const end = await this.asRoot(host, reportScript, [], this.deadlines.readMs, signal);
     const report = end.code === 0 ? reportFrom(end.stdout) : undefined;
     if (report !== undefined) return report;
     const detail = `LVM was not read to the end: ${lastLine(end.stderr)}`;
     throw new DriverFault('HOST_COMMAND_FAILED', { host, detail });
+  }
+
+  /** LVM answers nobody but root. */
+  private asRoot(
+    host: HostId,
+    script: string,
+    args: readonly string[],
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): ReturnType<RunOnHost> {
+    return this.options.runScript(host, asRootScript, [script, ...args], deadlineMs, signal);
   }
 
   private async activateAll(
@@ -142,7 +153,7 @@ class Lvm implements VolumesPort {
   ): Promise<boolean> {
     const name = `${group.name}/${volume.name}`;
     const args = [name, volume.uuid, mode];
-    const end = await this.options.runScript(host, activateScript, args, this.deadlines.actMs, signal);
+    const end = await this.asRoot(host, activateScript, args, this.deadlines.actMs, signal);
     const said = valuesIn(end.stdout);
     const why =
       lastLine(end.stderr) || 'lvchange said nothing (volume_list or activation skip may forbid it)';
@@ -164,7 +175,7 @@ class Lvm implements VolumesPort {
   ): Promise<void> {
     let path = top;
     for (let depth = 0; depth < chainMax; depth++) {
-      const end = await this.options.runScript(host, backingScript, [path], this.deadlines.readMs, signal);
+      const end = await this.asRoot(host, backingScript, [path], this.deadlines.readMs, signal);
       if (end.code !== 0) throw new NotReady(`${path} cannot be read as qcow2: ${lastLine(end.stderr)}`);
       path = end.stdout.trim();
       if (path === '') return;

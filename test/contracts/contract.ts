@@ -13,6 +13,7 @@ export type Need =
   | 'image-locks'
   | 'server-locks'
   | 'activation'
+  | 'lockless-pool'
   | 'hung-daemon'
   | 'transient-vms'
   | 'stop-reasons'

@@ -7,6 +7,7 @@ export type ContractPort =
   | 'hostCommands'
   | 'storageLocks'
   | 'volumes'
+  | 'survey'
   | 'volumeMoves'
   | 'notifier'
   | 'inventory';
@@ -42,7 +43,7 @@ export const contractDrivers: readonly ContractDriver[] = [
     (
       [
         ...(['fencing', 'hypervisor', 'hostCommands', 'storageLocks'] as const),
-        ...(['volumes', 'volumeMoves', 'notifier'] as const),
+        ...(['volumes', 'volumeMoves', 'survey', 'notifier'] as const),
       ] as const
     ).map((port): ContractDriver => ({ port, driver, lacks: everything })),
   ),
@@ -60,6 +61,11 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'volumes', driver: 'directory', lacks: directoryLacks },
+  { port: 'volumes', driver: 'lvm', lacks: everything },
+  {
+    ...{ port: 'survey', driver: 'host-survey' },
+    lacks: { 'lockless-pool': 'hosts of the light lab share one kernel, which sees every lock' },
+  },
   {
     port: 'inventory',
     driver: 'postgres (embedded)',

@@ -1,19 +1,22 @@
 /** What the suites need of real hosts. One lab serves a whole suite; it is made whole again before each case. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { createDirectoryStorage } from '../../drivers/directory';
 import { createFenceAgents } from '../../drivers/fence-agents';
+import { createSurvey } from '../../drivers/host-survey';
 import { shapeOf } from '../../drivers/libvirt';
 import type { Pool } from '../../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
 import type { LabVm } from '../../lab/lab-vm';
 import { definitionOf, type DriverLab, labPool, openDriverLab } from '../support/driver-lab';
-import type { Opened } from './contract';
+import { eventually, notAborted, type Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
+import type { SurveySubject } from './survey.contract';
 import type { VolumesSubject } from './volumes.contract';
 
 const a = hostId('hv-a');
@@ -193,6 +196,33 @@ export async function openVolumes(): Promise<Opened<VolumesSubject>> {
       activateByHand: () => Promise.reject(new Error('files need no activation')),
       replaceVolume: () => Promise.reject(new Error('files need no activation')),
       elsewhere: a,
+    },
+  };
+  return { subject, reset: () => world.reset(), close: () => world.close() };
+}
+
+export async function openSurvey(): Promise<Opened<SurveySubject>> {
+  const world = await openDriverLab();
+  const disks = join(world.lab.folder, 'disks');
+  const port = createSurvey({
+    runScript: world.hostCommands().runScript,
+    volumeGroups: () => Promise.reject(new Error('no pool of LVM here')),
+  });
+  // Known by the name of its process alone, as a real one is.
+  const rival = join(world.lab.folder, 'pacemakerd');
+  const subject: SurveySubject = {
+    ...{ port, a, b, pool: { id: labPool, type: 'dir', path: disks, lockStrategy: 'none' } },
+    world: {
+      powerOff: (host) => world.lab.host(host).powerOff(),
+      async setRival(host, alive) {
+        const start = `cp "$(command -v sleep)" "$1" && { setsid "$1" 600 </dev/null >/dev/null 2>&1 & }`;
+        const stop = `for p in /proc/[0-9]*; do [ "$(readlink "$p/exe")" != "$1" ] || kill -9 "\${p#/proc/}"; done; rm -f "$1"`;
+        await world.lab.host(host).run(['sh', '-c', alive ? start : stop, 'sh', rival]);
+        const isSo = async () => (await port.survey(host, [], notAborted())).rivals.length > 0 === alive;
+        await eventually(10_000, isSo);
+      },
+      setLockless: () => Promise.reject(new Error('one kernel sees every lock')),
+      leftovers: () => Promise.resolve(readdirSync(disks).filter((f) => f.startsWith('.vmedic-lock-test'))),
     },
   };
   return { subject, reset: () => world.reset(), close: () => world.close() };

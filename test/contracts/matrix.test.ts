@@ -9,6 +9,7 @@ import { type CasesByPort, contractMatrix, emptyCells, matrixText } from './matr
 import { notifierContract } from './notifier.contract';
 import { storageLocksContract } from './storage-locks.contract';
 import { volumeMovesContract } from './volume-moves.contract';
+import { surveyContract } from './survey.contract';
 import { volumesContract } from './volumes.contract';
 
 const cases: CasesByPort = {
@@ -17,6 +18,7 @@ const cases: CasesByPort = {
   hostCommands: hostCommandsContract,
   storageLocks: storageLocksContract,
   volumes: volumesContract,
+  survey: surveyContract,
   volumeMoves: volumeMovesContract,
   notifier: notifierContract,
   inventory: inventoryCases,

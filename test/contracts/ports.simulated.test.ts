@@ -11,10 +11,12 @@ import {
   openHypervisor,
   openNotifier,
   openStorageLocks,
+  openSurvey,
   openVolumeMoves,
   openVolumes,
 } from './simulated-subjects';
 import { storageLocksContract } from './storage-locks.contract';
+import { surveyContract } from './survey.contract';
 import { volumeMovesContract } from './volume-moves.contract';
 import { volumesContract } from './volumes.contract';
 
@@ -26,6 +28,7 @@ runContract('storageLocks', 'simulated', storageLocksContract, openStorageLocks(
 runContract('volumes', 'simulated', volumesContract, openVolumes(here));
 runContract('volumeMoves', 'simulated', volumeMovesContract, openVolumeMoves(here, 'dir'));
 runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVolumeMoves(here, 'vmfs'));
+runContract('survey', 'simulated', surveyContract, openSurvey(here));
 runContract('notifier', 'simulated', notifierContract, openNotifier(here));
 
 const there = inItsOwnProcess;
@@ -35,4 +38,5 @@ runContract('hostCommands', 'simulated-process', hostCommandsContract, openHostC
 runContract('storageLocks', 'simulated-process', storageLocksContract, openStorageLocks(there));
 runContract('volumes', 'simulated-process', volumesContract, openVolumes(there));
 runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeMoves(there, 'dir'));
+runContract('survey', 'simulated-process', surveyContract, openSurvey(there));
 runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));

@@ -23,6 +23,7 @@ import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { NotifierSubject } from './notifier.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
 import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
+import type { SurveySubject } from './survey.contract';
 import type { VolumesSubject } from './volumes.contract';
 
 export interface Reach {
@@ -264,6 +265,21 @@ export const openNotifier = (open: OpenWorld) => async (): Promise<Opened<Notifi
     world: {
       delivered: async () => (await control.snapshot()).alerts,
       failSink: () => control.addRule(fail),
+    },
+  };
+  return { subject, close };
+};
+
+export const openSurvey = (open: OpenWorld) => async (): Promise<Opened<SurveySubject>> => {
+  const { ports, control, spec, close } = await open({ ...small, storage: 'nfs' });
+  const { id, type, path, lockStrategy } = spec.pools[0]!;
+  const subject: SurveySubject = {
+    ...{ port: ports.survey, a, b, pool: { id, type, path, lockStrategy } },
+    world: {
+      powerOff: (host) => control.cutPower(host),
+      setRival: (host, alive) => control.setOddities(host, alive ? { rivals: ['Pacemaker'] } : {}),
+      setLockless: (lockless) => control.setLockless(id, lockless),
+      leftovers: () => Promise.resolve([]),
     },
   };
   return { subject, close };

@@ -105,6 +105,16 @@ export const stories: Readonly<Record<string, Story>> = {
       ];
     },
   },
+  'a check of readiness': {
+    async tell(s) {
+      const clusterId = s.spec.clusters[0]!.id;
+      const run = await s.client.workflow.start('checkReadiness', {
+        ...{ workflowId: `${s.prefix}readiness`, taskQueue: s.taskQueue, args: [{ clusterId }] },
+      });
+      await ended(run);
+      return [{ pins: 'checked', run }];
+    },
+  },
   'a host that rebooted by itself': {
     async tell(s) {
       s.controls.cutPower(s.host('a'));

@@ -131,7 +131,7 @@ function literalSecrets({ item, path }: Placed<FenceDeviceConfig>, places: Place
 }
 
 function poolProblems(
-  pool: { id: string; type: string; lockStrategy?: string | undefined },
+  pool: { id: string; type: string; path?: string | undefined; lockStrategy?: string | undefined },
   path: Path,
   places: Places,
 ): ConfigProblem[] {
@@ -141,6 +141,14 @@ function poolProblems(
         'warning',
         [...path, 'type'],
         `pool ${pool.id} (${pool.type}) names no lockStrategy, so no VM on it is ever started elsewhere by guess; name one (none: the pool carries no locks between hosts)`,
+      ),
+    ];
+  if (pool.type === 'lvm' && !/^\/dev\/[^/]+$/.test(pool.path ?? ''))
+    return [
+      places.problem(
+        'error',
+        [...path, pool.path === undefined ? 'type' : 'path'],
+        `pool ${pool.id} is LVM, and its volume group is not named; write path: /dev/GROUP`,
       ),
     ];
   if (pool.type === 'nfs' && pool.lockStrategy === 'none')

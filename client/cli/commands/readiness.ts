@@ -23,6 +23,10 @@ export function addReadinessCommand(program: Command, state: Program): void {
     options: [
       new Option('--vm <vm>', 'only this VM, by name or UUID'),
       new Option('--cluster <id>', 'only this cluster'),
+      new Option(
+        '--retry-logins',
+        'passwords were corrected: ask devices again that refused a login (BMCs lock accounts, so they are left alone otherwise)',
+      ),
       new Option('--last', 'what the last check found, without checking anew'),
     ],
     run: readiness,
@@ -60,7 +64,9 @@ async function reportOf(context: Context, session: Session, id: ReadinessReport[
   if (context.flags['last'] !== true) {
     const { client, settings } = await session.temporal();
     context.out.status(`checking cluster ${id}`);
-    return checkReadiness({ client, inventory: session.inventory, address: settings.address }, id);
+    const retryLogins = context.flags['retryLogins'] === true;
+    const door = { client, inventory: session.inventory, address: settings.address, retryLogins };
+    return checkReadiness(door, id);
   }
   const last = await session.inventory.readiness(id);
   if (last !== undefined) return last;

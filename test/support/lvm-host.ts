@@ -1,0 +1,119 @@
+/** A host with LVM of its own, a small machine of the storage lab: what a driver does there is done by a real kernel. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DriverFault } from '../../domain/faults';
+import { hostId, poolId } from '../../domain/ids';
+import type { VmDisk } from '../../domain/records';
+import type { RunOnHost } from '../../drivers/child-processes';
+import { reportScript } from '../../drivers/lvm/report';
+import { createStorageLab, type StorageGuest, type StorageLab } from '../../lab/storage/storage-lab';
+
+export const lvmHost = hostId('hv-l');
+/** A second host of the pool that exists on paper: it says of LVM what a real host said a moment ago. */
+export const elsewhere = hostId('hv-x');
+export const lvmPool = poolId('volumes');
+
+/** Under emulation, on a busy machine, everything takes longer than drivers allow for. */
+const patience = 6;
+const sshNoAnswer = 255;
+
+export const volumeDisk = (name: string, format = 'raw'): VmDisk => ({
+  ...{ device: 'vda', path: `/dev/vmvg/${name}`, format, poolId: lvmPool, shareable: false },
+});
+
+export class LvmHost {
+  private says = '';
+
+  constructor(
+    private readonly lab: StorageLab,
+    readonly guest: StorageGuest,
+    private readonly folder: string,
+  ) {}
+
+  readonly runScript: RunOnHost = async (host, script, args, deadlineMs) => {
+    if (host === elsewhere && args[0] === reportScript) return { code: 0, stdout: this.says, stderr: '' };
+    const line = ['sh', '-c', script, 'sh', ...args].map(quoted).join(' ');
+    const ran = await this.guest.try(line, deadlineMs * patience);
+    if (ran.code === undefined || ran.code === sshNoAnswer)
+      throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: ran.stderr.trim() });
+    return { code: ran.code, stdout: ran.stdout, stderr: ran.stderr };
+  };
+
+  run(line: string): Promise<string> {
+    return this.guest.run(line, 120_000);
+  }
+
+  async activeVolumes(): Promise<string[]> {
+    const said = await this.run("lvs --noheadings -o lv_name -S 'lv_active=active' vmvg");
+    return said
+      .split('\n')
+      .map((l) => l.trim())
+      .filter((l) => l !== '')
+      .sort();
+  }
+
+  async isActive(path: string): Promise<boolean> {
+    return (await this.activeVolumes()).includes(path.split('/').at(-1) ?? '');
+  }
+
+  /** From now on the other host says that the volume is active there. */
+  async activeElsewhere(path: string): Promise<void> {
+    await this.run(`lvchange -ay ${path}`);
+    this.says = await this.run(`sh -c ${quoted(reportScript)}`);
+    await this.run(`lvchange -an ${path}`);
+  }
+
+  async nothingElsewhere(): Promise<void> {
+    this.says = await this.run(`sh -c ${quoted(reportScript)}`);
+  }
+
+  /** Pulls the plug, then powers on with the disks in another order; a disk that is left out is an empty one. */
+  async rebootWith(order: readonly (string | undefined)[]): Promise<void> {
+    await this.guest.powerOff();
+    const file = (name: string): string => join(this.guest.folder, `${name}.raw`);
+    const slots = this.guest.spec.disks?.map((d) => d.name) ?? [];
+    for (const name of slots) renameSync(file(name), file(`${name}.aside`));
+    for (const [at, slot] of slots.entries()) {
+      const wanted = order[at];
+      if (wanted === undefined) writeFileSync(file(slot), Buffer.alloc(1024 * 1024));
+      else renameSync(file(`${wanted}.aside`), file(slot));
+    }
+    await this.guest.powerOn();
+    await this.guest.ready();
+  }
+
+  async close(): Promise<void> {
+    await this.lab.down();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Group `vmvg` over three disks, nothing activated at boot; `vm1` lies on all of them. */
+export async function openLvmHost(): Promise<LvmHost> {
+  const folder = mkdtempSync('/tmp/vml-');
+  const lab = await createStorageLab({
+    folder: join(folder, 'l'),
+    guests: [
+      {
+        ...{ name: 'lvm', role: 'lvm' },
+        disks: ['d1', 'd2', 'd3'].map((name) => ({ name, mebibytes: 160 })),
+      },
+    ],
+  });
+  await lab.up();
+  const host = new LvmHost(lab, lab.guest('lvm'), folder);
+  await host.run(
+    [
+      'pvcreate -q /dev/vdc /dev/vdd /dev/vde',
+      'vgcreate -q vmvg /dev/vdc /dev/vdd /dev/vde',
+      'vgchange -q --setautoactivation n vmvg',
+      'lvcreate -q -y -an -Zn -Wn -n vm1 -L 330M vmvg',
+      'lvcreate -q -y -an -Zn -Wn -n vm2 -L 32M vmvg',
+      'lvcreate -q -y -an -Zn -Wn -n base -L 32M vmvg',
+    ].join(' && '),
+  );
+  await host.nothingElsewhere();
+  return host;
+}
+
+export const quoted = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
