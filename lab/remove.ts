@@ -14,7 +14,7 @@ import { runOrThrow } from './run';
 const OFF_MS = 40_000;
 
 /** What a lab's folder holds beside its hosts. */
-const PARTS = ['disks', 'serial', 'xml', 'tls', 'host', 'vmedic.yaml', `${MANIFEST}.new`];
+const PARTS = ['disks', 'serial', 'xml', 'tls', 'host', 'vcenter', 'vmedic.yaml', `${MANIFEST}.new`];
 
 /** @returns false when no lab was there. Idempotent. Files in the folder that are not the lab's are left, and so is the folder then. */
 export async function removeLab(
@@ -30,6 +30,7 @@ export async function removeLab(
       ['ipmi', 'redfish'].map((kind) => endRecorded(join(lab, id, 'bmc', kind, 'process'))),
     ),
   );
+  await endRecorded(join(lab, 'vcenter', 'process'));
   await Promise.all(
     hosts.map((id) => runOrThrow(labFile('host/host'), ['off', join(lab, id)], { timeoutMs: OFF_MS })),
   );

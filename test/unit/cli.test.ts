@@ -172,7 +172,6 @@ describe('every command', () => {
           'worker',
           'demo',
           'status',
-          'readiness',
           'lab up',
           'lab down',
           'lab status',

@@ -1,7 +1,9 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { labConfig } from '../../../lab/config';
 import type { Lab, LabStatus } from '../../../lab/lab';
+import type { LabVcenterFacts } from '../../../lab/vsphere/lab-vcenter';
 import { Refusal } from '../../errors';
 import { startInBackground } from '../background';
 import { addCommand, addGroup, type Context, type Program, text } from '../command';
@@ -23,7 +25,12 @@ export function addLabCommands(program: Command, state: Program): void {
   addCommand(lab, state, {
     usage: 'up',
     summary: 'make the lab, or bring it up again, and start VMedic on it',
-    examples: ['vmedic lab up', 'vmedic lab up --hosts 4 --vms 20 --transient 5', 'vmedic lab up --bare'],
+    examples: [
+      'vmedic lab up',
+      'vmedic lab up --hosts 4 --vms 20 --transient 5',
+      'vmedic lab up --vsphere',
+      'vmedic lab up --bare',
+    ],
     options: [
       new Option('--hosts <n>', 'hosts').default(3).argParser(wholeNumber),
       new Option('--vms <n>', 'VMs, spread over them').default(10).argParser(wholeNumber),
@@ -33,6 +40,7 @@ export function addLabCommands(program: Command, state: Program): void {
       )
         .default(0)
         .argParser(wholeNumber),
+      new Option('--vsphere', 'also a simulated vCenter with ESXi hosts, and VMs of its own'),
       new Option('--bare', 'do not start VMedic on it'),
       folder(),
     ],
@@ -80,12 +88,13 @@ async function up(context: Context): Promise<ExitCode> {
   const folder = await folderOf(context);
   const lab = await labIn(folder, context);
   await lab.up();
-  await writeConfig(lab);
+  const vcenter = await vcenterOf(context, folder);
+  await writeConfig(lab, vcenter);
   const status = await lab.status();
   if (context.flags['bare'] === true) {
     context.out.result(
-      status,
-      `${await statusText(context, lab)}\n\nVMedic is not started on it: vmedic up --config ${lab.configFile}`,
+      { ...status, ...(vcenter !== undefined && { vcenter }) },
+      `${await statusText(context, lab)}\n${vcenter === undefined ? '' : `\n${vcenterText(vcenter)}`}\nVMedic is not started on it: vmedic up --config ${lab.configFile}`,
     );
     return exitCodes.done;
   }
@@ -94,14 +103,15 @@ async function up(context: Context): Promise<ExitCode> {
   const session = await openSession(lab.configFile, context.io);
   try {
     const running = status.hosts.reduce((sum, host) => sum + (host.vms?.length ?? 0), 0);
-    await untilDiscovered(session.inventory, session.fleet, running);
+    await untilDiscovered(session.inventory, session.fleet, running + (vcenter?.vms.length ?? 0));
   } finally {
     await session.close();
   }
   context.out.result(
-    { ...status, system },
+    { ...status, ...(vcenter !== undefined && { vcenter }), system },
     [
       `${await statusText(context, lab)}\n`,
+      ...(vcenter === undefined ? [] : [vcenterText(vcenter)]),
       runsText(context, system, systemDirOf(folder)),
       `\nCut a host's power and have its VMs brought back:\n${tryText(status)}`,
     ].join('\n'),
@@ -140,14 +150,36 @@ async function labIn(folder: string, context: Context): Promise<Lab> {
 }
 
 /** The lab's own config, and where its embedded system keeps its state: in the lab's folder, so that it goes with it. */
-export async function writeConfig(lab: Lab): Promise<void> {
-  const { labConfig } = await import('../../../lab/config');
+export async function writeConfig(lab: Lab, vcenter?: LabVcenterFacts): Promise<void> {
+  const made = await import('../../../lab/config');
   const { stringify } = await import('yaml');
-  const config = { ...labConfig(lab), stateDir: systemDirOf(lab.folder) };
+  const config = { ...(await withVcenter(made.labConfig(lab), vcenter)), stateDir: systemDirOf(lab.folder) };
   writeFileSync(lab.configFile, `# Made by vmedic for this lab; it goes with it.\n${stringify(config)}`, {
     mode: 0o600,
   });
 }
+
+async function withVcenter(config: ReturnType<typeof labConfig>, facts: LabVcenterFacts | undefined) {
+  if (facts === undefined) return config;
+  const { vcenterConfig } = await import('../../../lab/vsphere/lab-vcenter');
+  const { vcenters, cluster, pools } = vcenterConfig(facts);
+  return { ...config, vcenters, clusters: [...config.clusters, cluster], pools: [...config.pools, ...pools] };
+}
+
+/** The lab's vCenter, where one is asked for now or was before. */
+async function vcenterOf(context: Context, folder: string): Promise<LabVcenterFacts | undefined> {
+  const { LabVcenter } = await import('../../../lab/vsphere/lab-vcenter');
+  const vcenter = new LabVcenter(folder);
+  if (context.flags['vsphere'] !== true && !vcenter.exists) return undefined;
+  const vms = Math.min(4, Number(context.flags['vms']));
+  return vcenter.start({ hosts: 3, vms, progress: (line) => context.out.note(line) });
+}
+
+const vcenterText = ({ url, username, passwordFile, controlUrl, hosts, vms }: LabVcenterFacts): string =>
+  [
+    `vCenter (simulated): ${url}, user ${username}, password in ${passwordFile}`,
+    `  ${hosts.length} ESXi hosts, ${vms.length} VMs; it is told to fail at ${controlUrl} (lab/vsphere-sim)\n`,
+  ].join('\n');
 
 async function runningOn(context: Context, lab: Lab) {
   const { isSupervised, readRuntime } = await import('../../../workers/embedded/runtime-file');
