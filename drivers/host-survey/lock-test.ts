@@ -8,20 +8,34 @@ import type { LockTest } from '../../domain/readiness';
 /** The holder lets go by itself after this, whatever becomes of us. */
 const heldSeconds = 20;
 
-/** Arguments: the file. Prints `held` once the lock is taken. The lock's holder removes the file when it ends. */
+const lockRefusal = (text: string): string =>
+  `printf '%s\\n' "${text}" | grep -Eq 'Failed to get (shared )?"[^"]+" lock'`;
+
+/**
+ * Arguments: the file. Prints `held` once the lock is taken. The lock's holder removes the file when it ends. It tries again when it is
+ * refused (1): our own question whether it holds already is, for a moment, somebody else who has the file open.
+ */
 export const holdScript = `
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 command -v qemu-io >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 || { echo 'qemu-io and qemu-img are needed there' >&2; exit 3; }
 (umask 077; qemu-img create -q -f qcow2 "$1" 64k 2>/dev/null) || { echo "no file can be made beside $1" >&2; exit 3; }
-setsid sh -c 'timeout ${heldSeconds} qemu-io -f qcow2 -c "sleep ${heldSeconds}000" "$1"; rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
+setsid sh -c '
+  while [ -e "$1" ]; do
+    timeout ${heldSeconds} qemu-io -f qcow2 -c "sleep ${heldSeconds}000" "$1"
+    [ $? = 1 ] || break
+    sleep 0.1
+  done
+  rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
 tries=0
-until ! qemu-img info -f qcow2 "$1" >/dev/null 2>&1; do
-  tries=$((tries + 1))
-  [ $tries -lt 40 ] || { echo free; exit 0; }
-  sleep 0.1
+while [ $tries -lt 40 ]; do
+  said=$(qemu-img info -f qcow2 "$1" 2>&1 >/dev/null) || {
+    ${lockRefusal('$said')} && { echo held; exit 0; }
+    echo "the scratch file cannot be held open there: $said" >&2; exit 3
+  }
+  tries=$((tries + 1)); sleep 0.1
 done
-echo held
+echo free
 `;
 
 /** Arguments: the file. Prints what a starting QEMU would be told. */
@@ -30,7 +44,7 @@ LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 [ -e "$1" ] || { echo absent; exit 0; }
 said=$(qemu-img info -f qcow2 "$1" 2>&1 >/dev/null) && { echo free; exit 0; }
-printf '%s\\n' "$said" | grep -Eq 'Failed to get (shared )?"[^"]+" lock' && { echo refused; exit 0; }
+${lockRefusal('$said')} && { echo refused; exit 0; }
 printf 'trouble %s\\n' "$(printf '%s' "$said" | head -n 1)"
 `;
 

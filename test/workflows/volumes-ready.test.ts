@@ -1,0 +1,105 @@
+/** Founding incident S4: storage made ready by identity before any start, and what happens where it cannot be. */
+import { judge } from '../support/judge';
+import type { RecoverySystem } from '../support/recovery-system';
+import { discover } from '../support/recovery-system';
+import { failureOf, systems } from '../support/story';
+
+const begin = systems();
+const lvm = { storage: 'lvm' } as const;
+
+const pathOf = (s: RecoverySystem, name: string): string =>
+  s.spec.vms.find((v) => v.name === name)?.disks[0]?.path ?? '';
+const activeOn = (s: RecoverySystem, path: string): string[] =>
+  s.controls
+    .snapshot()
+    .disks.find((d) => d.path === path)
+    ?.activeOn.map((x) => x.hostId) ?? [];
+const activations = (s: RecoverySystem): string[] =>
+  s.controls
+    .journal()
+    .flatMap((e) =>
+      e.kind === 'effect' && e.effect === 'storage-activated' ? [`${e.path} on ${e.hostId}`] : [],
+    );
+/** Ends the VM where it runs, and the volume's activation with it, as a host does that came back from a reboot. */
+function stopped(s: RecoverySystem, name: string): void {
+  s.controls.destroyByHand(s.host('a'), s.vm(name));
+  s.controls.setActive(pathOf(s, name), s.host('a'), false);
+}
+
+it('a host that rebooted by itself gets the volumes of its own VMs activated, one by one, and no others', async () => {
+  const s = await begin(lvm);
+  const a = s.host('a');
+  s.controls.cutPower(a);
+  s.controls.powerOn(a);
+  const own = s.spec.vms.filter((v) => v.hostId === a).map((v) => v.disks[0]?.path ?? '');
+  for (const path of own) expect(activeOn(s, path)).toEqual([]);
+  const result = await (await s.recoverHost('a')).result();
+  expect(result).toMatchObject({ outcome: 'recovered' });
+  expect(activations(s).sort()).toEqual(own.map((p) => `${p} on ${a}`).sort());
+  await judge(s);
+});
+
+it('a failed host’s volumes are activated on the new host of each VM, exactly there', async () => {
+  const s = await begin(lvm);
+  s.controls.cutPower(s.host('a'));
+  const result = await (await s.recoverHost('a')).result();
+  expect(result).toMatchObject({ outcome: 'recovered' });
+  for (const vm of result.vms) expect(activeOn(s, pathOf(s, vm.name))).toEqual([vm.target]);
+  await judge(s);
+});
+
+it('a start that is asked for before its storage is there waits, and does not fail', async () => {
+  const s = await begin({ ...lvm, policy: { storageDeadlineMs: 20_000 } });
+  const path = pathOf(s, 'vm-001');
+  stopped(s, 'vm-001');
+  s.controls.setDisk(path, 'missing');
+  const run = await s.restartVm('vm-001', { target: s.host('a') });
+  setTimeout(() => s.controls.setDisk(path, 'usable'), 1_500);
+  await expect(run.result()).resolves.toMatchObject({ phase: 'running', target: s.host('a') });
+  await judge(s);
+});
+
+it.each<[string, string, (s: RecoverySystem, path: string) => void]>([
+  ['missing', 'is missing', (s, path) => s.controls.setDisk(path, 'missing')],
+  ['another one of the same name', 'is another volume now', (s, path) => s.controls.replaceDisk(path)],
+  ['active on another host', 'is active on', (s, path) => s.controls.setActive(path, s.host('c'), true)],
+])(
+  'a VM whose volume is %s is not started, is told why, and nothing of it is changed',
+  async (_, why, plant) => {
+    const s = await begin(lvm);
+    const path = pathOf(s, 'vm-001');
+    stopped(s, 'vm-001');
+    plant(s, path);
+    const before = s.controls.snapshot().disks.find((d) => d.path === path)?.writes.length;
+    const failure = await failureOf(await s.restartVm('vm-001', { target: s.host('a') }));
+    expect(failure.message).toContain(why);
+    expect(activations(s)).toEqual([]);
+    expect(s.controls.snapshot().disks.find((d) => d.path === path)?.writes.length).toBe(before);
+  },
+);
+
+it('what was activated for a start that does not come about is deactivated, although nobody was told that it had been', async () => {
+  const s = await begin(lvm);
+  const path = pathOf(s, 'vm-001');
+  stopped(s, 'vm-001');
+  s.controls.addRule({
+    ...{ id: 'refused', port: 'hypervisor', call: 'define', target: s.host('b') },
+    then: { kind: 'fail-before', fault: { code: 'DEFINE_REFUSED' } },
+  });
+  await failureOf(await s.restartVm('vm-001', { target: s.host('b') }));
+  expect(activations(s)).toContain(`${path} on ${s.host('b')}`);
+  expect(activeOn(s, path)).toEqual([]);
+  await judge(s);
+});
+
+it('what a volume is, is learnt while its VM runs, and kept when another one takes its name afterwards', async () => {
+  const s = await begin(lvm);
+  const path = pathOf(s, 'vm-001');
+  const recorded = async () => (await s.inventory.vm(s.vm('vm-001')))?.shape.disks[0]?.volume?.volume;
+  const first = await recorded();
+  expect(first).toMatch(/^volume-\d+$/);
+  stopped(s, 'vm-001');
+  s.controls.replaceDisk(path);
+  await discover(s.ports, s.fleet);
+  expect(await recorded()).toBe(first);
+});
