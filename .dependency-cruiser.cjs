@@ -83,7 +83,7 @@ const forbidden = [
   {
     name: 'cli-loads-what-runs-only-when-asked',
     comment:
-      'up, worker, lab, demo and config may import workers/ and lab/, lazily: the others start without their weight',
+      'up, worker, server, setup, lab, demo, config and export may import workers/ and lab/, lazily: the others start without their weight',
     severity: 'error',
     from: { path: '^client/cli/' },
     to: { path: '^(workers|lab)/', ...eager },

@@ -15,6 +15,7 @@ const projects = {
   checkers: { timeout: 10 * SECOND },
   contracts: { needs: 'postgres', timeout: 60 * SECOND },
   workflows: { needs: 'everything', timeout: 60 * SECOND },
+  api: { needs: 'everything', timeout: 60 * SECOND },
   saga: { needs: 'everything', timeout: 120 * SECOND },
   scenarios: { needs: 'everything', timeout: 120 * SECOND },
   simulation: { needs: 'everything', timeout: 1_800 * SECOND },

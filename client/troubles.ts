@@ -97,11 +97,11 @@ const ofActivities = 2 as never;
 const polledMs = 90_000;
 
 /** The queues that no worker polled lately: what waits in them goes on when one does. */
-export async function queuesWithoutWorker({
-  client,
-  settings,
-}: Pick<TemporalSession, 'client' | 'settings'>): Promise<string[]> {
-  const queues = [defaultTaskQueue, powerQueue(defaultTaskQueue)];
+export async function queuesWithoutWorker(
+  { client, settings }: Pick<TemporalSession, 'client' | 'settings'>,
+  taskQueue: string = defaultTaskQueue,
+): Promise<string[]> {
+  const queues = [taskQueue, powerQueue(taskQueue)];
   const polled = await Promise.all(
     queues.map(async (queue) => {
       const answer = await client.workflowService.describeTaskQueue({

@@ -1,5 +1,5 @@
 import { DefaultLogger, type LogLevel, Runtime } from '@temporalio/worker';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 
 const levels: Readonly<Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'>> = {
   TRACE: 'trace',
@@ -8,19 +8,6 @@ const levels: Readonly<Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'e
   WARN: 'warn',
   ERROR: 'error',
 };
-
-/** Lines of JSON on stderr: stdout belongs to results. `VMEDIC_LOG` sets the level (default: info). */
-export function openLog(env: NodeJS.ProcessEnv = process.env): Logger {
-  return pino(
-    {
-      level: env['VMEDIC_LOG'] ?? 'info',
-      base: { pid: process.pid },
-      // The SDK gives its errors under this name; unserialised they are written as {}.
-      serializers: { error: pino.stdSerializers.err },
-    },
-    pino.destination({ fd: 2, sync: true }),
-  );
-}
 
 /**
  * One log for this process: the SDK's own lines and its native core's from "warn" up, ours as configured. Once per process, before
@@ -35,3 +22,5 @@ export function installRuntime(log: Logger): void {
     telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} } },
   });
 }
+
+export { openLog } from './open-log';

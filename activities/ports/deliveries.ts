@@ -33,7 +33,7 @@ export interface OutcomeFigures {
  */
 export interface DeliveriesPort {
   /**
-   * Writes down what each channel is owed: the raise of every alert that is open or was raised after `since`, its end once it is cleared,
+   * Writes down what each channel is owed: the raise of every alert that is open or was raised after `since`, its end once it is cleared (news has none),
    * and a further page while it is critical, open, not acknowledged and the last page was `pageAgainMs` ago. Returns how many are new.
    */
   planDeliveries(plan: {
@@ -56,7 +56,13 @@ export interface DeliveriesPort {
     { readonly channel: string; readonly count: number; readonly oldestAt: Timestamp }[]
   >;
 
-  /** Open alerts of the incident, or the one with this key. Returns how many were not acknowledged before. */
+  /** News (severity `info`) has no end of its own: what was raised before this moment is over, without a word. */
+  endOldNews(raisedBefore: Timestamp, at: Timestamp): Promise<void>;
+
+  /**
+   * Open alerts of the incident, or the one with this key. Returns how many were not acknowledged before. The result of an incident that is
+   * closed is over once a person has seen it.
+   */
   acknowledgeAlerts(
     which: { readonly incidentId: IncidentId } | { readonly key: string },
     by: string,

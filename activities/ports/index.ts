@@ -33,7 +33,7 @@ export type {
   InventoryPort,
   Sighting,
 } from './inventory';
-export type { NotifierPort } from './notifier';
+export type { NotifierPort, StandingNotifierPort, Told } from './notifier';
 export type { HeldLock, LockListing, StorageLocksPort, StorageReadiness, VolumesPort } from './storage';
 export type {
   FoundTask,

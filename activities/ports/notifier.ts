@@ -1,6 +1,22 @@
-import type { AlertRecord } from '../../domain/records';
+import type { AlertRecord, IncidentRecord } from '../../domain/records';
+
+/** An alert with what it takes to tell it well. All but the alert itself may be missing: whoever raises one just then knows no more. */
+export interface Told extends AlertRecord {
+  readonly incident?: IncidentRecord | undefined;
+  /** The same at every attempt to deliver this one message, and of no other. */
+  readonly dedupeKey?: string;
+  /** 0 for the first page, more while nobody acknowledges. */
+  readonly round?: number;
+}
 
 /** Tells people. Alerts are stored first; this only delivers them, once per key and state. Faults are for the caller to retry. */
 export interface NotifierPort {
-  deliver(alert: AlertRecord, signal: AbortSignal): Promise<void>;
+  /** Done when the receiver has taken it. Fault: `ALERT_NOT_DELIVERED`. */
+  deliver(alert: Told, signal: AbortSignal): Promise<void>;
+}
+
+/** A receiver that forgets: it must hear of everything that is open again and again, and that VMedic itself is alive. */
+export interface StandingNotifierPort extends NotifierPort {
+  /** @param validMs how long the receiver shall believe it without hearing more. */
+  restate(open: readonly Told[], alive: boolean, validMs: number, signal: AbortSignal): Promise<void>;
 }

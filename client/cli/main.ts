@@ -9,7 +9,9 @@ import { addHostCommands } from './commands/host';
 import { addIncidentCommands } from './commands/incident';
 import { addLabCommands } from './commands/lab';
 import { addReadinessCommand } from './commands/readiness';
+import { addServerCommands } from './commands/server';
 import { addStatusCommand } from './commands/status';
+import { addTokenCommands } from './commands/token';
 import { addUpCommands } from './commands/up';
 import { addVmCommands } from './commands/vm';
 import type { Program } from './command';
@@ -70,6 +72,8 @@ export function buildProgram(state: Program): Command {
   addReadinessCommand(program, state);
   addArmCommands(program, state);
   addUpCommands(program, state);
+  addServerCommands(program, state);
+  addTokenCommands(program, state);
   addLabCommands(program, state);
   addDemoCommand(program, state);
   addConfigCommands(program, state);

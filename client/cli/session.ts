@@ -1,5 +1,5 @@
 /** One command's view of an installation. Nothing is connected before it is asked for. */
-import type { InventoryPort } from '../../activities/ports';
+import type { DeliveriesPort, FrontDoorPort, InventoryPort } from '../../activities/ports';
 import type { Fleet } from '../../domain/fleet';
 import { Administration } from '../administration';
 import { Refusal } from '../errors';
@@ -7,7 +7,7 @@ import { RecoveryClient } from '../recovery-client';
 import { connectTemporal, type TemporalSession } from '../temporal';
 import type { Io } from './io';
 
-/** What commands read. Acts on the world go through Temporal; the few changes of the record by hand through `Administration`. */
+/** What commands read; of writes, tokens, the audit trail and acknowledgements. Acts on the world go through Temporal. */
 export type Inventory = Pick<
   InventoryPort,
   | 'host'
@@ -25,7 +25,9 @@ export type Inventory = Pick<
   | 'readiness'
   | 'switches'
   | 'fleetClaim'
->;
+> &
+  Pick<FrontDoorPort, 'createToken' | 'tokens' | 'revokeToken' | 'noteAudit' | 'noteAuditAnswer'> &
+  Pick<DeliveriesPort, 'acknowledgeAlerts'>;
 
 export interface Session {
   readonly configPath: string;

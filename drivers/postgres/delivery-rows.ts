@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, isNull, lte, min, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNull, lt, lte, min, sql } from 'drizzle-orm';
 import type { DeliveriesPort, Delivery } from '../../activities/ports';
 import { alertRecord } from './alert-rows';
 import type { Connections, Db } from './connection';
@@ -66,17 +66,34 @@ export const deliveryRows = (connections: Connections): DeliveriesPort => ({
     const rows = await connections.run((db) =>
       db
         .update(alerts)
-        .set({ acknowledgedAt: at, acknowledgedBy: by })
+        .set({
+          acknowledgedAt: at,
+          acknowledgedBy: by,
+          clearedAt: sql`case when ${isResult} then ${at}::timestamptz end`,
+        })
         .where(and(these, isNull(alerts.clearedAt), isNull(alerts.acknowledgedAt)))
         .returning({ id: alerts.id }),
     );
     return rows.length;
   },
 
+  async endOldNews(raisedBefore, at) {
+    await connections.run((db) =>
+      db
+        .update(alerts)
+        .set({ clearedAt: at })
+        .where(and(eq(alerts.severity, 'info'), isNull(alerts.clearedAt), lt(alerts.raisedAt, raisedBefore))),
+    );
+  },
+
   removeOlderThan: (before) => removeOlderThan(connections, before),
 
   outcomeFigures: (bounds) => connections.run((db) => outcomes(db, bounds)),
 });
+
+/** Raised when its incident was closed already: it tells how that ended, and no workflow will ever clear it. */
+const isResult = sql`exists (select 1 from incidents i where i.incident_id = ${alerts.incidentId}
+  and i.closed_at <= ${alerts.raisedAt})`;
 
 /** Every row is derived from what is stored, so that planning twice, or by two processes at once, plans once. */
 async function plan(
@@ -95,12 +112,12 @@ async function plan(
       union all
       select a.id, c.name, 'cleared', 0
         from ${alerts} a cross join channel c
-       where a.cleared_at is not null and a.raised_at > ${since}::timestamptz
+       where a.cleared_at is not null and a.severity <> 'info' and a.raised_at > ${since}::timestamptz
       union all
       -- What was told of before is told the end of, however long ago it began.
       select a.id, d.channel, 'cleared', 0
         from ${alerts} a join ${alertDeliveries} d on d.alert_id = a.id and d.notice = 'raised' and d.round = 0
-       where a.cleared_at is not null and d.channel = any(${textArray(channels)})
+       where a.cleared_at is not null and a.severity <> 'info' and d.channel = any(${textArray(channels)})
       union all
       select a.id, d.channel, 'raised', max(d.round) + 1
         from ${alerts} a join ${alertDeliveries} d on d.alert_id = a.id and d.notice = 'raised'

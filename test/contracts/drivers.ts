@@ -66,6 +66,8 @@ export const contractDrivers: readonly ContractDriver[] = [
     ...{ port: 'survey', driver: 'host-survey' },
     lacks: { 'lockless-pool': 'hosts of the light lab share one kernel, which sees every lock' },
   },
+  { port: 'notifier', driver: 'alertmanager', lacks: everything },
+  { port: 'notifier', driver: 'webhook', lacks: everything },
   {
     port: 'inventory',
     driver: 'postgres (embedded)',

@@ -95,6 +95,12 @@ export const inventory = (more: Partial<Inventory> = {}): Inventory => ({
   attachTrigger: () => Promise.resolve(),
   switches: () => Promise.resolve([]),
   fleetClaim: () => Promise.resolve(undefined),
+  createToken: () => Promise.resolve('created'),
+  tokens: () => Promise.resolve([]),
+  revokeToken: () => Promise.resolve('revoked'),
+  noteAudit: () => Promise.resolve(1),
+  noteAuditAnswer: () => Promise.resolve(),
+  acknowledgeAlerts: () => Promise.resolve(1),
   ...more,
 });
 

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { limitProblems } from '../../domain/limits';
+import { frontProblems, frontReferences } from './front-checks';
 import { policyOf } from './fleet-of';
 import { type ConfigProblem, type Path, type Places, wayOut } from './problems';
 import { isSecretReference, resolveSecret } from './secrets';
@@ -55,6 +56,7 @@ export function relationProblems(config: VmedicConfig, places: Places): ConfigPr
     ...simulationProblems(hosts, config, places),
     ...duplicates('vCenter', placedVcenters(config), places),
     ...vsphereProblems(hosts, config, places),
+    ...frontProblems(config, places),
   ];
 }
 
@@ -239,6 +241,7 @@ function references(config: VmedicConfig): Placed<string>[] {
     ...placedVcenters(config).flatMap(({ item, path }) =>
       (['password', 'ca'] as const).map((k) => ({ item: item[k], path: [...path, k] })),
     ),
+    ...frontReferences(config),
   ];
   return candidates.flatMap(({ item, path }) =>
     item !== undefined && isSecretReference(item) ? [{ item, path }] : [],

@@ -1,4 +1,6 @@
 export { durationMs, durationText } from './duration';
+export { channelName, isLoopback } from './front-checks';
+export type { NotifyConfig } from './front-types';
 export { fleetOf } from './fleet-of';
 export { checkConfig, ConfigRefused, loadConfig, type Loaded, type LoadOptions } from './load';
 export { closest, type ConfigProblem, problemText } from './problems';

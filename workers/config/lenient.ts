@@ -33,6 +33,9 @@ export function lenientView(
     health: whole('health') as VmedicConfig['health'],
     inventory: whole('inventory') as VmedicConfig['inventory'],
     temporal: whole('temporal') as VmedicConfig['temporal'],
+    api: whole('api') as VmedicConfig['api'],
+    notify: whole('notify') as VmedicConfig['notify'],
+    alerts: whole('alerts') as VmedicConfig['alerts'],
     // Any world will do: a mistake in its own keys is reported as such.
     simulated: root['simulated'] === undefined ? undefined : { socket: '' },
   };

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { type AgentCheck, referenceProblems, relationProblems } from './checks';
 import { errnoOf } from './errno';
+import { withAbsoluteFront } from './front-paths';
 import { lenientView } from './lenient';
 import { type ConfigProblem, type Path, Places, problemsOfIssues, problemText } from './problems';
 import { vmedicSchema } from './schema';
@@ -131,6 +132,7 @@ function withAbsolutePaths(config: VmedicConfig, folder: string): VmedicConfig {
     ...(config.simulated !== undefined && { simulated: { socket: absolute(config.simulated.socket) } }),
     ...(config.stateDir !== undefined && { stateDir: absolute(config.stateDir) }),
     ...(config.inventory !== undefined && { inventory: { url: reference(config.inventory.url) } }),
+    ...withAbsoluteFront(config, reference),
   };
 }
 

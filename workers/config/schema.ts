@@ -1,7 +1,7 @@
 /** The shape of `vmedic.yaml`. Unknown keys are refused everywhere: a mistyped key that is ignored is a setting that is not in force. */
 import { z } from 'zod';
-import { idRule, isId } from '../../domain/ids';
-import { durationPattern } from './duration';
+import { duration, idText, secret, secretRule } from './fields';
+import { alerts, api, notify } from './front-schema';
 import type {
   ClusterConfig,
   CommandsConfig,
@@ -18,18 +18,8 @@ import type {
   WatchConfig,
 } from './types';
 
-const id = z.string().refine(isId, { error: `an id ${idRule}` });
+const id = idText;
 const name = z.string().min(1, { error: 'must not be empty' });
-const duration = z
-  .string({ error: 'a duration is written with its unit: "500ms", "30s", "2m", "1h"' })
-  .regex(durationPattern, { error: 'a duration is written with its unit: "500ms", "30s", "2m", "1h"' })
-  .meta({ description: 'A whole number and ms, s, m or h.' });
-const secretRule =
-  'a secret is a reference, never the secret itself: write file:PATH (a file that only VMedic can read) or env:NAME';
-const secret = z
-  .string({ error: secretRule })
-  .regex(/^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/, { error: secretRule })
-  .meta({ description: 'file:PATH or env:NAME.' });
 const count = (least: number) => z.int().min(least);
 const percent = z.int().min(0).max(100);
 
@@ -231,7 +221,16 @@ export const vmedicSchema = z.strictObject({
         .optional(),
     })
     .optional(),
-  notify: z.array(z.strictObject({ driver: z.literal('log') })).optional(),
+  api: api.optional(),
+  notify: notify.optional(),
+  alerts: alerts.optional(),
+  keepDays: count(1).optional().meta({
+    description: 'How long closed incidents, cleared alerts and the audit trail are kept. Default: 400.',
+    default: 400,
+  }),
+  signingKey: secret.optional().meta({
+    description: 'Ed25519 private key (PEM) that signs incident reports. Left out: one made in stateDir.',
+  }),
   simulated: z.strictObject({ socket: name }).optional(),
   stateDir: name.optional(),
 }) satisfies z.ZodType<VmedicConfig>;

@@ -2,6 +2,7 @@
  * What an operator writes in `vmedic.yaml`, as it is written: durations are text with a unit ("30s"), secrets are references
  * (`file:PATH`, `env:NAME`). `fleetOf` turns it into what the rest of VMedic works with.
  */
+import type { AlertsConfig, ApiConfig, NotifyConfig } from './front-types';
 import type { ClusterMode, GuestShutdown, LockStrategy, PoolType, Priority } from '../../domain/fleet';
 
 /** A whole number and `ms`, `s`, `m` or `h`: "500ms", "30s", "2m". */
@@ -137,7 +138,14 @@ export interface VmedicConfig {
           | undefined;
       }
     | undefined;
-  notify?: { driver: 'log' }[] | undefined;
+  api?: ApiConfig | undefined;
+  /** Who is told of alerts. Left out: the log. */
+  notify?: NotifyConfig[] | undefined;
+  alerts?: AlertsConfig | undefined;
+  /** Days that closed incidents, cleared alerts and the audit trail are kept. */
+  keepDays?: number | undefined;
+  /** Signs incident reports. */
+  signingKey?: SecretReference | undefined;
   /** The simulated datacenter's Unix socket; hosts with `driver: simulated` live there. */
   simulated?: { socket: string } | undefined;
   /** Where the embedded system keeps its state. */

@@ -19,6 +19,8 @@ export interface RuntimeFile {
   /** A local URL without a secret, or the reference that the config gives. */
   readonly inventory: { readonly url: string; readonly pid?: number };
   readonly workers: readonly { readonly pid: number }[];
+  /** Left out while it is not there yet. */
+  readonly api?: { readonly url: string; readonly listen: string; readonly pid: number };
 }
 
 const pathIn = (stateDir: string): string => join(stateDir, 'runtime.json');

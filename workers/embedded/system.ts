@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { settingsOfEnvironment } from '../../client/temporal';
 import { migrateInventory } from '../../drivers/postgres';
 import type { VmedicConfig } from '../config';
+import { chooseListen, startApiProcess } from './api-process';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './postgres';
 import type { Progress } from './progress';
 import { isSupervised, readRuntime, type RuntimeFile, writeRuntime } from './runtime-file';
@@ -94,11 +95,16 @@ class System implements EmbeddedSystem {
   private temporal: Kept<TemporalServer> | undefined;
   private postgres: Kept<EmbeddedPostgres> | undefined;
   private readonly workers: Kept<ServerProcess>[] = [];
+  private api: { readonly kept: Kept<ServerProcess>; readonly listen: string } | undefined;
   private stage: RuntimeFile['stage'] = 'starting';
   private readonly startedAt = new Date().toISOString();
   private stopped: Promise<void> | undefined;
+  /** So that who knew the API's port finds it there again. */
+  private readonly listenBefore: string | undefined;
 
-  constructor(private readonly options: SystemOptions) {}
+  constructor(private readonly options: SystemOptions) {
+    this.listenBefore = readRuntime(options.stateDir)?.api?.listen;
+  }
 
   get runtime(): RuntimeFile {
     const { config, configPath, env = process.env } = this.options;
@@ -125,6 +131,13 @@ class System implements EmbeddedSystem {
         ...(database !== undefined && { pid: database.pid }),
       },
       workers: this.workers.map((worker) => ({ pid: worker.current.pid })),
+      ...(this.api !== undefined && {
+        api: {
+          url: `${config.api?.tls === undefined ? 'http' : 'https'}://${this.api.listen}`,
+          listen: this.api.listen,
+          pid: this.api.kept.current.pid,
+        },
+      }),
     };
   }
 
@@ -138,6 +151,7 @@ class System implements EmbeddedSystem {
       this.options.progress(`starting worker ${number}`);
       this.workers.push(await this.keep(`worker ${number}`, () => this.startWorker(number)));
     }
+    await this.startApi();
     await this.options.onRunning?.(this.runtime);
     this.stage = 'running';
     this.record();
@@ -149,7 +163,7 @@ class System implements EmbeddedSystem {
   }
 
   private async end(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.stop()));
+    await Promise.all([this.api?.kept.stop(), ...this.workers.map((worker) => worker.stop())]);
     await this.temporal?.stop();
     await this.postgres?.stop();
     rmSync(join(this.options.stateDir, 'runtime.json'), { force: true });
@@ -158,8 +172,9 @@ class System implements EmbeddedSystem {
   /** Before the servers, which they could then no longer tell that they end. */
   private async endLeftWorkers(): Promise<void> {
     const { stateDir, progress } = this.options;
-    const workers = leftBehind(stateDir).filter((left) => left.name.startsWith('worker'));
-    if (workers.length > 0) progress(`ending ${workers.length} workers that an earlier run left behind`);
+    const workers = leftBehind(stateDir).filter((left) => isOurs(left.name));
+    if (workers.length > 0)
+      progress(`ending ${workers.length} workers or APIs that an earlier run left behind`);
     await Promise.all(workers.map((left) => endProcess(left.server, left.signal, leftWorkerStopMs)));
   }
 
@@ -181,6 +196,21 @@ class System implements EmbeddedSystem {
     this.postgres = await this.keep('the inventory', () =>
       startEmbeddedPostgres({ dataDir: join(stateDir, 'pg'), socketDir: socketDirFor(stateDir), progress }),
     );
+  }
+
+  private async startApi(): Promise<void> {
+    const { config, stateDir, configPath, progress } = this.options;
+    const listen = await chooseListen(config, this.listenBefore);
+    progress(`starting the API on ${listen}`);
+    const kept = await this.keep('the API', () =>
+      startApiProcess({
+        ...{ stateDir, configPath, progress, listen },
+        temporalAddress: this.temporal?.current.address,
+        inventoryUrl: this.postgres?.current.url,
+      }),
+    );
+    this.api = { kept, listen };
+    this.record();
   }
 
   private startWorker(number: number): Promise<ServerProcess> {
@@ -238,8 +268,11 @@ function leftBehind(stateDir: string): LeftBehind[] {
       return { name, server, signal: name === 'pg' ? 'SIGINT' : 'SIGTERM' };
     })
     .filter((left) => isAlive(left.server))
-    .sort((a, b) => Number(b.name.startsWith('worker')) - Number(a.name.startsWith('worker')));
+    .sort((a, b) => Number(isOurs(b.name)) - Number(isOurs(a.name)));
 }
+
+/** What uses the servers ends before them. */
+const isOurs = (name: string): boolean => name.startsWith('worker') || name === 'api';
 
 function namesIn(folder: string): string[] {
   try {

@@ -7,6 +7,7 @@ import { addCommand, addGroup, argument, askingOptions, type Context, type Progr
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table, timelineLine } from '../show';
 import { codeOf, followLive, linkTo } from '../wait';
+import { addReportCommands } from './report';
 
 export function addIncidentCommands(program: Command, state: Program): void {
   const incident = addGroup(
@@ -75,6 +76,7 @@ export function addIncidentCommands(program: Command, state: Program): void {
     order: { update: 'abort' },
   });
   addResolve(incident, state);
+  addReportCommands(incident, state);
 }
 
 function addOrder(

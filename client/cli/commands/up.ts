@@ -20,7 +20,7 @@ export function addUpCommands(program: Command, state: Program): void {
   addCommand(program, state, {
     usage: 'up',
     summary:
-      'all of VMedic on this machine: Temporal, the inventory and a worker, started again whenever one ends',
+      'all of VMedic on this machine: Temporal, the inventory, a worker and the API, started again whenever one ends',
     examples: ['vmedic up --config vmedic.yaml', 'vmedic up --detach', 'vmedic up --workers 2'],
     options: [
       stateDirOption(),
@@ -51,7 +51,7 @@ function fewWorkers(value: string): number {
 }
 
 /** The config, checked as far as this machine can; warnings are said, mistakes refuse. */
-async function checkedInstallation(context: Context) {
+export async function checkedInstallation(context: Context) {
   const { io, flags } = context;
   const access = await import('../../../workers/access');
   const { checkOnMachine } = await import('../../../workers/check-config');
@@ -123,6 +123,9 @@ export function runsText({ out }: Context, runtime: RuntimeFile, stateDir: strin
         'temporal',
         `${runtime.temporal.address}${runtime.temporal.uiUrl === undefined ? '' : `, web: ${runtime.temporal.uiUrl}`}`,
       ],
+      ...(runtime.api === undefined
+        ? []
+        : ([['api', `${runtime.api.url} (vmedic token create NAME --role viewer)`]] as const)),
       ['state', stateDir],
       ['try', `vmedic status --config ${runtime.configPath}`],
     ]),

@@ -110,6 +110,27 @@ export const deliveryCases: readonly InventoryCase[] = [
     },
   },
   {
+    name: 'news is over after a while without a word, and the result of a closed incident once a person has seen it',
+    async run({ inventory }) {
+      await inventory.openIncident(hostIncident(), trigger(0));
+      const news = { ...alert, key: 'news', severity: 'info' as const };
+      await inventory.raiseAlert(news);
+      await inventory.raiseAlert(alert);
+      await inventory.updateIncident(incident, { outcome: 'partially-recovered', closedAt: at(5) });
+      await inventory.raiseAlert({ ...alert, key: 'result', raisedAt: at(5) });
+      await plan(inventory, 6);
+      await deliverAll(inventory, 6);
+      await inventory.endOldNews(at(1), at(7));
+      expect(await inventory.alerts({ open: true })).toHaveLength(3);
+      await inventory.endOldNews(at(2), at(8));
+      expect(await inventory.acknowledgeAlerts({ incidentId: incident }, 'ada', at(9))).toBe(2);
+      // The alert from before the end is somebody's to clear: what it tells of may go on.
+      expect((await inventory.alerts({ open: true })).map((a) => a.key)).toEqual([alert.key]);
+      await plan(inventory, 10);
+      expect(await deliverAll(inventory, 10)).toEqual(['am cleared 0', 'hook cleared 0']);
+    },
+  },
+  {
     name: 'old incidents go with their timelines, the newest of each target stays, and no count falls',
     async run({ inventory, behind }) {
       for (const epoch of [1, 2]) {

@@ -1,0 +1,1 @@
+export { alertName, createAlertmanager, heartbeatName, type AlertmanagerSetup } from './alertmanager';

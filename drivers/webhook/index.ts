@@ -1,0 +1,1 @@
+export { createWebhook, type WebhookSetup } from './webhook';

@@ -1,0 +1,179 @@
+/**
+ * Sends what the alerts owe to each channel. Level, not edge: every round compares what is stored with what was delivered. Any number of these
+ * may run: a round claims what is due, and what a sender that died had claimed is due again. A channel that does not answer is tried with
+ * growing pauses, and keeps no other one waiting.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Delivery } from '../activities/ports';
+import type { HttpDoor } from '../client/http/door';
+import { queuesWithoutWorker } from '../client/troubles';
+import type { OpenInventory } from '../drivers/postgres';
+import type { Channel } from './channels';
+import { durationMs, type VmedicConfig } from './config';
+
+export interface OutboxSetup {
+  readonly door: Pick<HttpDoor, 'temporal' | 'taskQueue'>;
+  readonly inventory: OpenInventory;
+  readonly log: Logger;
+  readonly channels: readonly Channel[];
+  readonly config: Pick<VmedicConfig, 'alerts' | 'keepDays'>;
+  readonly everyMs?: number;
+}
+
+const day = 86_400_000;
+const defaults = {
+  everyMs: 1_000,
+  pageAgainMs: 900_000,
+  heartbeatMs: 60_000,
+  keepDays: 400,
+} as const;
+/** A delivery takes 10 s at most; a sender that has not reported by then is gone. */
+const leaseMs = 30_000;
+const perRound = 50;
+const retryMs = { first: 1_000, max: 300_000 } as const;
+/** A channel that is new in the config is told what was raised since, not what was over long ago. */
+const newsForMs = 3_600_000;
+/** Signed ids are refused after five minutes by their time alone; keys are good for a day. */
+const answersForMs = day;
+const sweepEveryMs = 3_600_000;
+/** Missed beats after which a receiver may say that VMedic is gone. */
+const beatsMissed = 4;
+
+export function startOutbox(setup: OutboxSetup): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const { config } = setup;
+  const heartbeatMs =
+    config.alerts?.heartbeat === undefined ? defaults.heartbeatMs : durationMs(config.alerts.heartbeat);
+  const standing = setup.channels.some((c) => c.standing !== undefined);
+  const loops = [
+    again(setup, 'alerts could not be delivered', setup.everyMs ?? defaults.everyMs, signal, () =>
+      deliverDue(setup, signal),
+    ),
+    again(setup, 'old records could not be removed', sweepEveryMs, signal, () => sweep(setup)),
+    ...(standing
+      ? [
+          again(setup, 'the heartbeat could not be told', heartbeatMs, signal, () =>
+            restate(setup, heartbeatMs * beatsMissed, signal),
+          ),
+        ]
+      : []),
+  ];
+  return {
+    async stop() {
+      stopping.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+/** One thing over and over. What goes wrong is told in the log once, and its end once. */
+async function again(
+  { log }: OutboxSetup,
+  trouble: string,
+  everyMs: number,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
+  let failing = false;
+  while (!signal.aborted) {
+    try {
+      await work();
+      if (failing) log.info({}, `over: ${trouble}`);
+      failing = false;
+    } catch (error) {
+      if (isStopped(signal)) return;
+      // The next round does it anew; nothing is lost meanwhile.
+      if (!failing) log.warn({ err: error }, trouble);
+      failing = true;
+    }
+    await delay(everyMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+const isStopped = (signal: AbortSignal): boolean => signal.aborted;
+
+async function deliverDue(setup: OutboxSetup, signal: AbortSignal): Promise<void> {
+  const { inventory, channels, config } = setup;
+  const names = channels.map((c) => c.name);
+  const now = Date.now();
+  const pageAgainMs =
+    config.alerts?.pageAgain === undefined ? defaults.pageAgainMs : durationMs(config.alerts.pageAgain);
+  const at = new Date(now).toISOString();
+  const since = new Date(now - newsForMs).toISOString();
+  await inventory.endOldNews(since, at);
+  await inventory.planDeliveries({ channels: names, since, at, pageAgainMs });
+  // Per channel, so that the backlog of a dead one takes no room from the others.
+  await Promise.all(
+    channels.map(async (channel) => {
+      const claim = { channels: [channel.name], at: new Date().toISOString(), leaseMs, limit: perRound };
+      const due = await inventory.claimDeliveries(claim);
+      for (const [n, delivery] of due.entries()) {
+        const failed = await deliver(setup, channel, delivery, signal);
+        if (failed === undefined) continue;
+        // The rest would fare no better now: they are given back, to be tried when this one is.
+        for (const left of due.slice(n)) await inventory.noteNotDelivered(left, failed.why, failed.againAt);
+        return;
+      }
+    }),
+  );
+}
+
+/** Undefined when the channel has taken it; else why not, and when to try again. */
+async function deliver(
+  { inventory, log }: OutboxSetup,
+  channel: Channel,
+  delivery: Delivery,
+  signal: AbortSignal,
+): Promise<{ readonly why: string; readonly againAt: string } | undefined> {
+  const { alert, incident, dedupeKey, round, notice } = delivery;
+  const about = { alert: alert.key, channel: channel.name, notice, round, incidentId: alert.incidentId };
+  // A raise is told as it was, even when it is over by now: its end follows.
+  const told = notice === 'raised' ? { ...alert, clearedAt: undefined } : alert;
+  try {
+    await channel.notifier.deliver({ ...told, incident, dedupeKey, round }, signal);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const pause = Math.min(retryMs.first * 2 ** Math.min(delivery.attempts - 1, 20), retryMs.max);
+    // Stopped in the middle, it may have been heard: whoever takes it up sends the same id again.
+    const againAt = new Date(Date.now() + (signal.aborted ? 0 : pause)).toISOString();
+    if (!signal.aborted) log.warn({ ...about, attempts: delivery.attempts }, why);
+    return { why: signal.aborted ? 'its sender was stopped' : why, againAt };
+  }
+  await inventory.noteDelivered(delivery, new Date().toISOString());
+  log.info(about, 'alert delivered');
+  return undefined;
+}
+
+/** What is open, and that all of VMedic works: its heart beats only while somebody would act. */
+async function restate({ inventory, channels, door }: OutboxSetup, validMs: number, signal: AbortSignal) {
+  const open = (await inventory.alerts({ open: true })).filter((a) => a.severity !== 'info');
+  const ids = [...new Set(open.flatMap((a) => (a.incidentId === undefined ? [] : [a.incidentId])))];
+  const incidents = await Promise.all(ids.map((id) => inventory.incident(id)));
+  const told = open.map((a) => ({ ...a, incident: incidents.find((i) => i?.incidentId === a.incidentId) }));
+  const alive = await everythingWorks(door);
+  await Promise.all(
+    channels.flatMap(({ standing }) =>
+      standing === undefined ? [] : [standing.restate(told, alive, validMs, signal)],
+    ),
+  );
+}
+
+async function everythingWorks(door: OutboxSetup['door']): Promise<boolean> {
+  try {
+    return (await queuesWithoutWorker(await door.temporal(), door.taskQueue)).length === 0;
+  } catch {
+    // Whatever the reason: a recovery would not go on now, and that is what the heartbeat tells.
+    return false;
+  }
+}
+
+async function sweep({ inventory, config, log }: OutboxSetup): Promise<void> {
+  const before = (ms: number): string => new Date(Date.now() - ms).toISOString();
+  const removed = await inventory.removeOlderThan({
+    records: before((config.keepDays ?? defaults.keepDays) * day),
+    answers: before(answersForMs),
+  });
+  if (removed > 0) log.info({ removed }, 'old incidents were removed');
+}
