@@ -20,7 +20,10 @@ export function openVsphere(config: VmedicConfig, configPath: string, fleet: Fle
   const used = new Set(hosts.flatMap((h) => h.pools));
   return createVsphere({
     vcenters: (config.vcenters ?? []).map((v) => vcenterSetup(v, dirname(configPath))),
-    hosts: hosts.map(({ id, vcenter, name }) => ({ id: hostId(id), vcenter, name: name ?? id })),
+    hosts: hosts.map(({ id, vcenter, name, address }) => ({
+      ...{ id: hostId(id), vcenter, name: name ?? id },
+      ...(address !== undefined && { address }),
+    })),
     pools: fleet.pools.filter((p) => used.has(p.id)),
   });
 }

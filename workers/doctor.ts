@@ -19,7 +19,17 @@ export async function lookAtVcenters(
     .flatMap((c) => c.hosts)
     .flatMap(({ id, hypervisor, pools }) =>
       hypervisor.driver === 'vsphere'
-        ? [{ id: hostId(id), vcenter: hypervisor.vcenter, name: hypervisor.name ?? id, pools: pools ?? [] }]
+        ? [
+            {
+              ...{
+                id: hostId(id),
+                vcenter: hypervisor.vcenter,
+                name: hypervisor.name ?? id,
+                pools: pools ?? [],
+              },
+              ...(hypervisor.address !== undefined && { address: hypervisor.address }),
+            },
+          ]
         : [],
     );
   return examineVcenters(

@@ -3,6 +3,7 @@ import { DriverFault } from '../../domain/faults';
 import type { HostId, PoolId } from '../../domain/ids';
 import { limits } from '../../domain/limits';
 import { datastoresOf } from './datastores';
+import { kernelAnswers } from './host-commands';
 import { haCluster, viewOf } from './host-views';
 import type { ServiceContent } from './session';
 import { type Vcenter, Vcenters, type VsphereOptions } from './vcenter';
@@ -198,6 +199,14 @@ class Examination {
     else this.note('host', `${name} is connected, booted ${view.bootTime}`);
     if (view.inMaintenance)
       this.add('host', 'note', `${name} is in maintenance`, 'take it out before it is to take VMs');
+    const address = this.vcenter.addressOf(id);
+    if (!(await kernelAnswers(address, 443, this.signal)))
+      this.add(
+        'host',
+        'note',
+        `${name} cannot be reached at ${address}:443 from here, so vCenter alone can say that it is silent`,
+        'let this machine reach the management network, or give the host its address in the config',
+      );
     const ha = await haCluster(this.vcenter, view.ref, this.signal);
     if (ha !== undefined)
       this.add(

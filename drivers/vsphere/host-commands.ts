@@ -30,11 +30,14 @@ export function vsphereHostCommands(vcenters: Vcenters): HostCommandsPort {
     }
   };
   return {
-    /** The time at which the host booted stands for the id of its boot. */
+    /**
+     * The time at which the host booted stands for the id of its boot. Of a host that vCenter does not reach, its own network stack is
+     * asked: the second source, without which vCenter's word would be the only one.
+     */
     bootId: (host, signal) =>
       reading(host, signal, async (vcenter) => {
         const { link, bootTime } = await viewOf(vcenter, host, signal);
-        if (link !== 'connected') return { says: 'silent', detail: `vCenter calls it ${link}` };
+        if (link !== 'connected') return beyondVcenter(vcenter, host, link, signal);
         if (bootTime === undefined)
           throw new DriverFault('HOST_COMMAND_FAILED', {
             host,
@@ -95,6 +98,25 @@ export function vsphereHostCommands(vcenters: Vcenters): HostCommandsPort {
   };
 }
 
+/** ESXi's web services, and what vCenter's agent and consoles use. */
+const hostPorts = [443, 902] as const;
+
+async function beyondVcenter(
+  vcenter: Vcenter,
+  host: HostId,
+  link: string,
+  signal: AbortSignal,
+): Promise<{ says: 'silent' | 'refused'; detail: string }> {
+  const address = vcenter.addressOf(host);
+  const answers = await Promise.all(hostPorts.map((port) => kernelAnswers(address, port, signal)));
+  if (answers.some(Boolean))
+    return {
+      says: 'refused',
+      detail: `vCenter calls it ${link}, and its network stack answers at ${address}`,
+    };
+  return { says: 'silent', detail: `vCenter calls it ${link}, and nothing answers at ${address}` };
+}
+
 async function sightOf(
   vcenter: Vcenter,
   stores: readonly Datastore[],
@@ -116,19 +138,32 @@ async function sightOf(
   }
 }
 
-function accepts(host: string, port: number, signal: AbortSignal): Promise<boolean> {
+const accepts = async (host: string, port: number, signal: AbortSignal): Promise<boolean> =>
+  (await reached(host, port, signal)) === 'accepted';
+
+/** A connection that is refused was refused by somebody's kernel. */
+export const kernelAnswers = async (host: string, port: number, signal: AbortSignal): Promise<boolean> =>
+  (await reached(host, port, signal)) !== 'nothing';
+
+function reached(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<'accepted' | 'refused' | 'nothing'> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve(false);
+    if (signal.aborted) return resolve('nothing');
     const socket = connect({ host, port });
-    const done = (accepted: boolean): void => {
+    const done = (what: 'accepted' | 'refused' | 'nothing'): void => {
       signal.removeEventListener('abort', giveUp);
       socket.destroy();
-      resolve(accepted);
+      resolve(what);
     };
-    const giveUp = (): void => done(false);
+    const giveUp = (): void => done('nothing');
     signal.addEventListener('abort', giveUp, { once: true });
-    socket.setTimeout(tcpConnectMs, () => done(false));
-    socket.once('connect', () => done(true));
-    socket.once('error', () => done(false));
+    socket.setTimeout(tcpConnectMs, giveUp);
+    socket.once('connect', () => done('accepted'));
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      done(error.code === 'ECONNREFUSED' ? 'refused' : 'nothing'),
+    );
   });
 }

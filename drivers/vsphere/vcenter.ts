@@ -25,6 +25,8 @@ export interface VsphereHost {
   readonly vcenter: string;
   /** As vCenter calls it. */
   readonly name: string;
+  /** Where its own network stack answers; its name when left out, which is what hosts are added to a vCenter by. */
+  readonly address?: string;
 }
 
 export interface VsphereOptions {
@@ -114,6 +116,10 @@ export class Vcenter {
 
   nameOf(id: HostId): string | undefined {
     return this.options.hosts.find((h) => h.id === id && h.vcenter === this.setup.id)?.name;
+  }
+
+  addressOf(id: HostId): string {
+    return this.options.hosts.find((h) => h.id === id)?.address ?? this.nameOf(id) ?? id;
   }
 
   /** The config's id of the host that vCenter calls so; undefined for one that the config does not name. */

@@ -129,6 +129,18 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     expect(await faultCode(world.vsphere.hostCommands.bootId(a, notAborted()))).toBe('HOST_COMMAND_FAILED');
   });
 
+  it('tells a host that only its agent left from one that is silent: its own network stack answers', async () => {
+    const { createVsphere } = await import('../../drivers/vsphere');
+    const { vsphereOptions } = await import('../support/vcenter');
+    const options = vsphereOptions(world.sim, world.state);
+    const hosts = options.hosts.map((h) => ({ ...h, address: '127.0.0.1' }));
+    const reachable = createVsphere({ ...options, hosts });
+    await host(a, { state: 'notResponding' });
+    expect((await reachable.hostCommands.bootId(a, notAborted())).says).toBe('refused');
+    expect((await world.vsphere.hostCommands.bootId(a, notAborted())).says).toBe('silent');
+    await reachable.close();
+  });
+
   it('moves a VM that is off from a host that answers, without a question', async () => {
     await world.sim.order('vm', { vm: name, power: 'off' });
     expect(await port.define(b, definition, notAborted())).toEqual({ kind: 'ok' });

@@ -61,6 +61,7 @@ const hypervisor = z.discriminatedUnion('driver', [
     driver: z.literal('vsphere'),
     vcenter: id.meta({ description: 'The id of one of vcenters.' }),
     name: name.optional().meta({ description: 'The name of the host as vCenter shows it. Default: the id.' }),
+    address: name.optional().meta({ description: 'Where the host itself answers. Default: its name.' }),
   }),
   z.strictObject({ driver: z.literal('simulated') }),
 ]) satisfies z.ZodType<HypervisorConfig>;

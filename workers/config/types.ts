@@ -31,8 +31,8 @@ export interface FenceLevelConfig {
 
 export type HypervisorConfig =
   | { driver: 'libvirt'; uri: string }
-  /** `name` is the host's as vCenter shows it; left out, it is the id. */
-  | { driver: 'vsphere'; vcenter: string; name?: string | undefined }
+  /** `name` is the host's as vCenter shows it; left out, it is the id. `address`: where the host itself answers; left out, its name. */
+  | { driver: 'vsphere'; vcenter: string; name?: string | undefined; address?: string | undefined }
   | { driver: 'simulated' };
 
 export type CommandsConfig =
