@@ -16,7 +16,7 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   restartVm: [...endings.restartVm, failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
   readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed'],
   watchFleet: ['cancelled'],
-  checkReadiness: [],
+  checkReadiness: endings.checkReadiness,
 };
 
 export const allCells = (): string[] =>

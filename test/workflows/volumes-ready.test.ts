@@ -89,7 +89,6 @@ it('what was activated for a start that does not come about is deactivated, alth
   await failureOf(await s.restartVm('vm-001', { target: s.host('b') }));
   expect(activations(s)).toContain(`${path} on ${s.host('b')}`);
   expect(activeOn(s, path)).toEqual([]);
-  await judge(s);
 });
 
 it('what a volume is, is learnt while its VM runs, and kept when another one takes its name afterwards', async () => {
