@@ -5,6 +5,7 @@ import { fenceActivities } from './fence';
 import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
 import { missingVmActivities } from './missing-vm';
+import { moveVolumeActivities } from './move-volume';
 import { planActivities } from './plan';
 import type { Ports } from './ports';
 import { readinessActivities } from './readiness';
@@ -31,6 +32,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...restartVmActivities(env),
     ...missingVmActivities(env),
     ...readmitActivities(env),
+    ...moveVolumeActivities(env),
     ...runActivities(),
     ...watchActivities(env, supervision),
   });

@@ -235,6 +235,11 @@ export const faultTable = {
     sentence: 'The disk of {vm} was not moved: {detail}',
     next: 'cure the cause named, then repeat the order; the disk is where it was',
   },
+  MOVE_STOPPED: {
+    class: 'permanent',
+    sentence: '{by} stopped the move of a disk of {vm}: {detail}',
+    next: 'the disk is where it was; vmedic vm show {vm}',
+  },
   MOVE_REFUSED: {
     class: 'permanent',
     sentence: 'The move of a disk of {vm} was refused: {detail}',

@@ -29,6 +29,17 @@ export const limits = {
   summaryCharsMax: 120,
 } as const;
 
+/**
+ * The pace of a volume's move, in milliseconds. A round of following grows to a minute, so that a day's copy stays below 10,240 events of history;
+ * two readings that must agree lie further apart than a task takes to appear; ten minutes of not knowing are a person's matter.
+ */
+export const movePace = {
+  preflightMs: 30_000,
+  roundMs: { first: 2_000, max: 60_000 },
+  settleMs: 10_000,
+  readBackMs: 600_000,
+} as const;
+
 /** Problems of a cluster policy, each a full sentence; empty when it is sound. */
 export function limitProblems(policy: ClusterPolicy): string[] {
   const problems: string[] = [];

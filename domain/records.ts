@@ -81,7 +81,15 @@ export interface Reservation extends Capacity {
 }
 
 export type IncidentOutcome =
-  'recovered' | 'partially-recovered' | 'dismissed' | 'aborted' | 'rehearsed' | 'stuck';
+  | 'recovered'
+  | 'partially-recovered'
+  | 'dismissed'
+  | 'aborted'
+  | 'rehearsed'
+  | 'stuck'
+  /** Of a volume's move. */
+  | 'moved'
+  | 'not-moved';
 
 export interface Trigger {
   readonly source: 'operator' | 'api' | 'webhook' | 'watch';

@@ -5,6 +5,7 @@ import type { Lab } from './lab';
 /** A beat guest is well when it beats. */
 const CONSOLE_PATTERN = 'VMEDIC-BEAT seq=';
 const POOL = 'lab-shared';
+const SECOND_POOL = 'lab-second';
 
 export interface LabCapacity {
   /** What placement may count on, per host. A beat guest takes 4 MiB and one vCPU. */
@@ -38,13 +39,19 @@ export function labConfig(lab: Lab, capacity: LabCapacity = DEFAULT_CAPACITY) {
           hypervisor: { driver: 'libvirt' as const, uri: host.uri },
           commands: { driver: 'namespace' as const, enter: [...host.enter] },
           capacity: { ...capacity },
-          pools: [POOL],
+          pools: [POOL, SECOND_POOL],
           fencing: fencingOf(lab, host.id),
         })),
       },
     ],
     pools: [
       { id: POOL, type: 'dir' as const, path: join(lab.folder, 'disks'), lockStrategy: 'none' as const },
+      {
+        id: SECOND_POOL,
+        type: 'dir' as const,
+        path: join(lab.folder, 'disks-2'),
+        lockStrategy: 'none' as const,
+      },
     ],
     health: { default: { kind: 'console' as const, pattern: CONSOLE_PATTERN, timeout: '20s' } },
   };

@@ -70,7 +70,7 @@ export async function planLab(folder: string, options: LabOptions): Promise<LabM
 
 /** Makes everything that the manifest names, in a folder that holds nothing but the manifest. */
 export async function furnish(folder: string, manifest: LabManifest, ticks: number): Promise<void> {
-  for (const part of ['disks', 'serial', 'xml', 'tls']) mkdirSync(join(folder, part));
+  for (const part of ['disks', 'disks-2', 'serial', 'xml', 'tls']) mkdirSync(join(folder, part));
   installHostScript(folder);
   for (const { id, uuid } of manifest.hosts) {
     prepareHost(folder, id, uuid);

@@ -2,14 +2,14 @@
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Ports } from '../activities/ports';
-import type { Fleet, Pool } from '../domain/fleet';
+import { clusterOf, type Fleet, type Pool } from '../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, type PoolId } from '../domain/ids';
 import { openChildGateway } from '../drivers/child-processes';
 import { createDirectoryStorage } from '../drivers/directory';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
 import { createHostCommands, type HostCommandsOptions, type HostTransport } from '../drivers/host-commands';
 import { createSurvey } from '../drivers/host-survey';
-import { createLibvirtHypervisor, noVolumeMoves } from '../drivers/libvirt';
+import { createLibvirtHypervisor, createLibvirtVolumeMoves } from '../drivers/libvirt';
 import { createLvmStorage } from '../drivers/lvm';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
@@ -81,13 +81,10 @@ function realWorld(
   fleet: Fleet,
 ): ComposedDrivers {
   const gateway = openChildGateway();
-  const libvirt = createLibvirtHypervisor({
-    gateway,
-    poolOf: poolOf(fleet.pools),
-    hosts: hostsOf(config).flatMap(({ id, hypervisor }) =>
-      hypervisor.driver === 'libvirt' ? [{ id: hostId(id), uri: hypervisor.uri }] : [],
-    ),
-  });
+  const libvirtHosts = hostsOf(config).flatMap(({ id, hypervisor }) =>
+    hypervisor.driver === 'libvirt' ? [{ id: hostId(id), uri: hypervisor.uri }] : [],
+  );
+  const libvirt = createLibvirtHypervisor({ gateway, poolOf: poolOf(fleet.pools), hosts: libvirtHosts });
   const fencing = createFenceAgents({ gateway, devices: devicesOf(config, dirname(configPath)) });
   const hostCommands = createHostCommands({
     gateway,
@@ -98,11 +95,19 @@ function realWorld(
     pools: fleet.pools,
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
+  const volumeMoves = createLibvirtVolumeMoves({
+    gateway,
+    pools: fleet.pools,
+    poolOf: poolOf(fleet.pools),
+    clusterOf: (host) => clusterOf(fleet, host)?.hosts.map((h) => h.id) ?? [host],
+    runScript: hostCommands.runScript,
+    hosts: libvirtHosts,
+  });
   const isPlain = (pool: Pool): boolean => pool.type === 'dir' && pool.lockStrategy === 'none';
   const isLvm = (pool: Pool): boolean => pool.type === 'lvm' && pool.lockStrategy === 'none';
   const lvm = createLvmStorage({ runScript: hostCommands.runScript, pools: hostsOfPools(fleet, isLvm) });
   const ports = {
-    ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves: noVolumeMoves() },
+    ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves },
     survey: createSurvey({ runScript: hostCommands.runScript, volumeGroups: lvm.volumeGroups }),
     ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm)]),
   };
@@ -110,7 +115,13 @@ function realWorld(
   return {
     ports: vsphere === undefined ? ports : besideVsphere(ports, vsphere),
     async close() {
-      await Promise.all([libvirt.close(), fencing.close(), hostCommands.close(), vsphere?.close()]);
+      await Promise.all([
+        libvirt.close(),
+        volumeMoves.close(),
+        fencing.close(),
+        hostCommands.close(),
+        vsphere?.close(),
+      ]);
       await gateway.close();
     },
   };

@@ -4,9 +4,10 @@ import type { IncidentBrief } from '../activities/incident';
 import type { ReadinessSummary } from '../activities/readiness';
 import type { FenceEvidence } from '../domain/evidence';
 import type { Fault } from '../domain/faults';
-import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
+import type { ClusterId, HostId, IncidentId, PoolId, VmId } from '../domain/ids';
 import type { VmResult } from '../domain/recovery-state';
 import type { Trigger } from '../domain/records';
+import type { DiskFound, DiskKey } from '../domain/volume-move';
 
 /** `rehearse`: every read and check for real, every act replaced by the sentence that says what it would do. */
 export type Mode = 'act' | 'rehearse';
@@ -128,6 +129,46 @@ export interface RestartVmInput {
   /** The failed host and the proof that it is off, when that is why. */
   readonly failed: { readonly hostId: HostId; readonly evidence: FenceEvidence } | undefined;
   readonly target: HostId | undefined;
+  /** The incident's workflow ID, where no parent tells it: a move that held the VM's ID has continued as this run. */
+  readonly incidentRun?: string;
+}
+
+export interface MigrateVolumeInput {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly clusterId: ClusterId;
+  readonly hostId: HostId;
+  readonly incidentId: IncidentId;
+  readonly epoch: number;
+  readonly mode: Mode;
+  readonly trigger: Trigger;
+  readonly disks: readonly { readonly disk: DiskKey; readonly to: PoolId }[];
+  /** `movePace` when left out. */
+  readonly pace?: MovePace;
+}
+
+/** How long things may take, in milliseconds. */
+export interface MovePace {
+  /** For the reads before anything is done. */
+  readonly preflightMs: number;
+  /** One round of following the task, growing up to the second. */
+  readonly roundMs: { readonly first: number; readonly max: number };
+  /** Between two readings that must agree before a lost or forgotten order counts as over. */
+  readonly settleMs: number;
+  /** For which it may stay unknown where a disk is, before a person is asked. */
+  readonly readBackMs: number;
+}
+
+/** A move that is made, or that made nothing (then as the details of its failure). */
+export interface MigrateVolumeResult {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly phase: 'moved' | 'not-moved' | 'stuck' | 'rehearsed';
+  readonly disks: readonly DiskFound[];
+  readonly fault: Fault | undefined;
+  readonly sentence: string;
+  readonly finishedAt: string;
+  readonly would: readonly string[];
 }
 
 export interface CheckReadinessInput {
@@ -144,11 +185,13 @@ export const endings = {
   fenceHost: ['fenced', 'alive-again', 'degraded', 'aborted', 'rehearsed'],
   releaseLocks: ['free', 'blocked'],
   restartVm: ['running', 'guest-degraded'],
+  migrateVolume: ['moved', 'rehearsed'],
 } as const satisfies {
   readonly checkReadiness: readonly ReadinessSummary['kind'][];
   readonly fenceHost: readonly FenceHostResult['kind'][];
   readonly releaseLocks: readonly ReleaseLocksResult['kind'][];
   readonly restartVm: readonly VmResult['phase'][];
+  readonly migrateVolume: readonly MigrateVolumeResult['phase'][];
 };
 type Listed<Kind, List extends readonly unknown[]> = [Exclude<Kind, List[number]>] extends [never]
   ? true
@@ -183,6 +226,8 @@ export interface RunMemo {
   readonly incidentId: IncidentId;
   readonly requestedBy: string;
   readonly reason: string;
+  /** What exactly was asked, where one VM can be asked different things: the same order is the same run, another one is other work. */
+  readonly order?: string;
 }
 
 /** Where workflows and most activities run, unless a worker is told another name. */

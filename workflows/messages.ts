@@ -73,6 +73,29 @@ export interface RecoveryStatus {
 }
 export const recoveryStatusQuery = defineQuery<RecoveryStatus>('recoveryStatus');
 
+export type MovePhase =
+  | 'checking'
+  | 'copying'
+  | 'switching'
+  | 'recording'
+  | 'cleaning'
+  | 'going-back'
+  | 'moved'
+  | 'not-moved'
+  | 'rehearsed'
+  | 'stuck';
+
+export interface MoveStatus {
+  readonly vmId: VmId;
+  readonly incidentId: IncidentId;
+  readonly phase: MovePhase;
+  readonly percent: number | undefined;
+  readonly fault: Fault | undefined;
+  readonly sentence: string;
+  readonly nextCommand: string | undefined;
+}
+export const moveStatusQuery = defineQuery<MoveStatus>('moveStatus');
+
 export interface VmStatus {
   readonly vmId: VmId;
   readonly incidentId: IncidentId;

@@ -42,7 +42,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     waiting: false,
     aborted: undefined,
     approved: undefined,
-    incidentRun: workflowInfo().parent?.workflowId,
+    incidentRun: input.incidentRun ?? workflowInfo().parent?.workflowId,
     resolution: undefined,
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
     afterRetry: false,

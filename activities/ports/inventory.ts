@@ -11,6 +11,7 @@ import type {
   StoredDefinition,
   TimelineEntry,
   Trigger,
+  VmDisk,
   VmRecord,
 } from '../../domain/records';
 import type { ReadinessReport } from '../../domain/readiness';
@@ -71,6 +72,20 @@ export interface InventoryPort extends SupervisionRows {
     id: VmId,
     expectedVersion: number,
     change: Partial<Pick<VmRecord, 'hostId' | 'desired' | 'observed' | 'protected' | 'epoch'>>,
+  ): Promise<VmRecord>;
+  /**
+   * The VM's disks are elsewhere now: its new definition becomes the stored one, with a version of its own, and its record names the disks, both
+   * at once. Repeated with what is stored already it changes nothing.
+   */
+  redefineVm(
+    id: VmId,
+    expectedVersion: number,
+    now: {
+      readonly text: string;
+      readonly disks: readonly VmDisk[];
+      readonly readFrom: HostId;
+      readonly readAt: Timestamp;
+    },
   ): Promise<VmRecord>;
   /**
    * Stores what one host's complete list showed: new VMs are added (desired = running when seen running), definitions get a new version

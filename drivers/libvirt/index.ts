@@ -6,4 +6,4 @@ export {
   type LibvirtOptions,
 } from './hypervisor';
 export { type PoolOf, shapeOf } from './domain-xml';
-export { noVolumeMoves } from './no-volume-moves';
+export { createLibvirtVolumeMoves, type LibvirtMovesOptions, type LibvirtVolumeMoves } from './volume-moves';

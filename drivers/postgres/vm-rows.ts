@@ -1,12 +1,15 @@
+import { createHash } from 'node:crypto';
 import { and, asc, desc, eq, inArray, lt, sql } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
 import type { VmId } from '../../domain/ids';
 import type { VmRecord } from '../../domain/records';
+import { canonicalJson } from '../../domain/timeline';
 import type { Connections, Db } from './connection';
 import { prepared } from './prepared';
 import { definitions, sightings, vms } from './schema';
+import { storableText } from './storable';
 
 export type VmRow = typeof vms.$inferSelect;
 type VmChange = Parameters<InventoryPort['updateVm']>[2];
@@ -38,7 +41,7 @@ export const vmRows = (
   connections: Connections,
 ): Pick<
   InventoryPort,
-  'vms' | 'vm' | 'updateVm' | 'definition' | 'sightings' | 'recordSighting' | 'removeSighting'
+  'vms' | 'vm' | 'updateVm' | 'redefineVm' | 'definition' | 'sightings' | 'recordSighting' | 'removeSighting'
 > => ({
   async vms(filter = {}) {
     if (filter.ids?.length === 0) return [];
@@ -58,6 +61,9 @@ export const vmRows = (
       vm: id,
       ...(change.hostId === undefined ? {} : { host: change.hostId }),
     }),
+
+  redefineVm: (id, expectedVersion, now) =>
+    connections.transact((db) => redefine(db, id, expectedVersion, now), { vm: id }),
 
   async definition(vm) {
     const [row] = await connections.run((db) => newestDefinition(db).execute({ vm }));
@@ -193,4 +199,35 @@ function holds(now: VmRecord, change: VmChange): boolean {
       return false;
   }
   return (Object.keys(plain) as (keyof typeof plain)[]).every((field) => plain[field] === now[field]);
+}
+
+async function redefine(
+  db: Db,
+  id: VmId,
+  expectedVersion: number,
+  now: Parameters<InventoryPort['redefineVm']>[2],
+): Promise<VmRecord> {
+  const [row] = await db.select().from(vms).where(eq(vms.vmId, id)).for('no key update');
+  if (row === undefined) throw new DriverFault('UNKNOWN_VM', { vm: id });
+  const text = storableText(now.text);
+  const digest = createHash('sha256').update(text).digest('hex');
+  const [stored] = await db
+    .select({ digest: definitions.digest })
+    .from(definitions)
+    .where(and(eq(definitions.vmId, id), eq(definitions.version, row.definitionVersion)));
+  const sameDisks = canonicalJson(row.disks) === canonicalJson(now.disks);
+  if (stored?.digest === digest && sameDisks) return vmRecord(row);
+  if (row.version !== expectedVersion) throw new DriverFault('RECORD_CHANGED', { what: row.name });
+  const version = row.definitionVersion + (stored?.digest === digest ? 0 : 1);
+  if (stored?.digest !== digest)
+    await db
+      .insert(definitions)
+      .values({ vmId: id, version, text, digest, readFrom: now.readFrom, readAt: now.readAt });
+  const [after] = await db
+    .update(vms)
+    .set({ disks: [...now.disks], definitionVersion: version, version: sql`${vms.version} + 1` })
+    .where(eq(vms.vmId, id))
+    .returning();
+  if (after === undefined) throw new DriverFault('UNKNOWN_VM', { vm: id });
+  return vmRecord(after);
 }

@@ -1,0 +1,337 @@
+/**
+ * The activities of `migrateVolume`. Theory of operation: the intent is written down before the order is sent, and whoever finds an intent
+ * looks for what it began instead of sending again. Where the disks are is only ever read; the record is switched from what was read.
+ *
+ * INVARIANTS:
+ * - One order is sent at most once, unless its driver says that sending it again cannot begin it twice.
+ * - No file is removed that any record or any definition on any host names.
+ */
+import { DriverFault, type Fault, fault } from '../domain/faults';
+import type { FenceEvidence } from '../domain/evidence';
+import type { HostId, IncidentId } from '../domain/ids';
+import { limits } from '../domain/limits';
+import type { TimelineEntry } from '../domain/records';
+import {
+  type BeforeImage,
+  type Leftover,
+  type MoveOrder,
+  type MoveTask,
+  type MoveVerdict,
+  type TaskState,
+  verdictSentence,
+} from '../domain/volume-move';
+import {
+  declaredCluster,
+  type Environment,
+  lookEveryMs,
+  nowIso,
+  pause,
+  recordedVm,
+  signal,
+  tell,
+} from './environment';
+import { mustBeArmed } from './armed';
+import { faultOf } from './fault-boundary';
+import { raise } from './incident';
+import type { ActOutcome, MoveDirection, MoveKnown, Preflight, Submitted } from './ports';
+
+export type { ActOutcome, MoveKnown, Preflight, Submitted };
+
+interface OfMove {
+  readonly before: BeforeImage;
+  readonly incidentId: IncidentId;
+}
+
+/** Nobody answered: it says nothing of the move. */
+export interface Silent {
+  readonly kind: 'silent';
+  readonly fault: Fault;
+}
+
+export type FoundMove =
+  { readonly kind: 'found'; readonly task: MoveTask } | { readonly kind: 'none' } | Silent;
+
+function silentOr(error: unknown): Silent {
+  const known = faultOf(error);
+  if (known?.class !== 'transient') throw error;
+  return { kind: 'silent', fault: known };
+}
+
+/** How long an order whose answer was lost is looked for. */
+const findMsMax = 5_000;
+
+export const moveVolumeActivities = (env: Environment) => ({
+  ...lookingAtMoves(env),
+  ...actingOnMoves(env),
+});
+
+const lookingAtMoves = (env: Environment) => ({
+  /** Reads all that must hold; what does not answer for `patienceMs` refuses the order, because nothing was begun yet. */
+  async preflightMove(input: {
+    order: MoveOrder;
+    incidentId: IncidentId | undefined;
+    patienceMs: number;
+  }): Promise<Preflight> {
+    const said = await patiently(input.patienceMs, () => env.volumeMoves.preflight(input.order, signal()));
+    if (said.kind === 'refused') return { ...said, faults: await withFiles(env, input.order, said.faults) };
+    if (input.incidentId === undefined) return said;
+    const sentence = `${said.before.name}: read before anything is done: ${said.before.disks
+      .map((d) => `${d.disk} at ${d.at.path}`)
+      .join(', ')}`;
+    await tell(env, input.incidentId, `before-${input.order.attempt}`, 'observation', sentence, {
+      before: said.before,
+    });
+    return said;
+  },
+
+  /** What this attempt has under way, for whoever does not know its task: the worker that sent it may have died with the answer. */
+  async findMoveTask({ before, direction }: OfMove & { direction: MoveDirection }): Promise<FoundMove> {
+    try {
+      const found = await findMove(env, before, direction, before.readAt, 0);
+      return found.kind === 'accepted' ? { kind: 'found', task: found.task } : { kind: 'none' };
+    } catch (error) {
+      return silentOr(error);
+    }
+  },
+
+  /** One round of following; returns when something is new, or after `roundMs`. Nobody answering is an answer here: the caller counts how long. */
+  async followMove(input: OfMove & { task: MoveTask; roundMs: number }): Promise<TaskState | Silent> {
+    try {
+      return await env.volumeMoves.follow(input.before, input.task, input.roundMs, signal());
+    } catch (error) {
+      return silentOr(error);
+    }
+  },
+
+  /** Reads where the disks are. Never fails: what cannot be read is `UNKNOWN`. Hosts proven off in the inventory are not asked. */
+  async readMove({ before, known }: OfMove & { known: MoveKnown }): Promise<MoveVerdict> {
+    try {
+      const proofs = [...known.proofs, ...(await standingProof(env, before.order.hostId, known.proofs))];
+      return await env.volumeMoves.classify(before, { ...known, proofs }, signal());
+    } catch (error) {
+      const why = faultOf(error);
+      if (why === undefined) throw error;
+      return { kind: 'UNKNOWN', fault: why };
+    }
+  },
+});
+
+const actingOnMoves = (env: Environment) => ({
+  async submitMove({
+    before,
+    incidentId,
+    direction,
+  }: OfMove & { direction: MoveDirection }): Promise<Submitted> {
+    const sentence = intentSentence(before, direction);
+    const earlier = (await env.inventory.timeline(incidentId)).find(
+      (e: TimelineEntry) => e.kind === 'act' && e.sentence === sentence,
+    );
+    if (earlier !== undefined) {
+      const found = await findMove(env, before, direction, earlier.at, 0);
+      if (found.kind !== 'unknown' || !('repeatable' in found)) return found;
+    } else {
+      await armed(env, before);
+      await tell(env, incidentId, `intent-${before.order.attempt}-${direction}`, 'act', sentence);
+    }
+    const sentAt = earlier?.at ?? nowIso();
+    const said = await env.volumeMoves.submit(before, direction, signal());
+    if (said.kind !== 'unknown') return said;
+    const found = await findMove(env, before, direction, sentAt, findMsMax);
+    return found.kind === 'unknown' ? said : found;
+  },
+
+  async cancelMove({
+    before,
+    incidentId,
+    task,
+    why,
+  }: OfMove & { task: MoveTask; why: string }): Promise<ActOutcome> {
+    const outcome = await env.volumeMoves.cancel(before, task, signal());
+    const said =
+      outcome.kind === 'ok' ? 'asked to stop' : `could not be asked to stop: ${outcome.fault.sentence}`;
+    await tell(
+      env,
+      incidentId,
+      `cancel-${task.id}-${outcome.kind}`,
+      'act',
+      `${before.name}: the move was ${said} (${why})`,
+    );
+    return outcome;
+  },
+
+  async switchMove({ before, incidentId, task }: OfMove & { task: MoveTask }): Promise<ActOutcome> {
+    await armed(env, before);
+    const sentence = `${before.name}: switch to the copy (${before.order.attempt})`;
+    await tell(env, incidentId, `switch-${before.order.attempt}-${task.id}`, 'act', sentence);
+    return env.volumeMoves.switchOver(before, task, signal());
+  },
+
+  /** The record follows what was read, by compare-and-set; nothing to do when it says so already. */
+  async recordMove({ before, incidentId, verdict }: OfMove & { verdict: MoveVerdict }): Promise<void> {
+    const { vmId } = before.order;
+    if (!('disks' in verdict) || verdict.vm === undefined || vmId === undefined) return;
+    const { hostId: readFrom, text, shape } = verdict.vm;
+    for (;;) {
+      const vm = await recordedVm(env, vmId);
+      const now = { text, disks: shape.disks, readFrom, readAt: nowIso() };
+      try {
+        await env.inventory.redefineVm(vmId, vm.version, now);
+        break;
+      } catch (error) {
+        if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
+      }
+    }
+    const key = `recorded-${before.order.attempt}-${verdict.kind}`;
+    await tell(env, incidentId, key, 'vm', `${before.name}: recorded as ${verdictSentence(verdict)}`, {
+      disks: verdict.disks,
+    });
+  },
+
+  letGoAfterMove: ({ before }: OfMove): Promise<ActOutcome> => env.volumeMoves.letGo(before, signal()),
+
+  /** Removes what the move left, once it is certain that nobody names it. */
+  async removeAfterMove({
+    before,
+    incidentId,
+    leftovers,
+    evidence,
+  }: OfMove & {
+    leftovers: readonly Leftover[];
+    evidence: readonly FenceEvidence[];
+  }): Promise<ActOutcome> {
+    if (leftovers.length === 0) return { kind: 'ok' };
+    await armed(env, before);
+    const named = await whoNames(env, before, leftovers, evidence);
+    if (named !== undefined) return named;
+    const outcome = await env.volumeMoves.remove(before, leftovers, signal());
+    const paths = leftovers.map((l) => `${l.path} (${l.what})`).join(', ');
+    if (outcome.kind === 'ok')
+      await tell(
+        env,
+        incidentId,
+        `removed-${before.order.attempt}-${paths}`,
+        'act',
+        `${before.name}: removed ${paths}`,
+      );
+    return outcome;
+  },
+
+  /** A file that stays, or a VM that is gone: said once, to people. */
+  async alertOfMove(input: {
+    incidentId: IncidentId;
+    key: string;
+    severity: 'warning' | 'critical';
+    fault: Fault;
+  }): Promise<void> {
+    const { incidentId, key, severity, fault: why } = input;
+    await tell(env, incidentId, `alert-${key}`, 'phase', why.sentence, { fault: why });
+    await raise(env, incidentId, { key, severity, sentence: why.sentence, nextCommand: why.next });
+  },
+});
+
+/** Pauses here while VMedic is disarmed. A guest that stands still is let go all the same. */
+const armed = (env: Environment, { order }: BeforeImage): Promise<void> =>
+  mustBeArmed(env, declaredCluster(env, order.hostId).id);
+
+/** Of a VM that is in no inventory only its record knows the files. */
+async function withFiles(env: Environment, { vmId }: MoveOrder, faults: readonly Fault[]): Promise<Fault[]> {
+  const record = vmId === undefined ? undefined : await env.inventory.vm(vmId);
+  if (record === undefined) return [...faults];
+  const files = record.shape.disks.map((d) => d.path).join(', ');
+  return faults.map((f) =>
+    f.code === 'VM_NOT_IN_INVENTORY'
+      ? fault(f.code, {
+          ...f.facts,
+          vm: record.name,
+          detail: `${f.facts['detail'] ?? ''}; files named last: ${files}`,
+        })
+      : f,
+  );
+}
+
+const intentSentence = (before: BeforeImage, direction: MoveDirection): string =>
+  `${before.name}: move ${direction === 'there' ? '' : 'back '}${before.order.disks
+    .map((d) => `${d.disk} to ${d.to}`)
+    .join(', ')} (${before.order.attempt})`;
+
+async function patiently<T>(
+  patienceMs: number,
+  ask: () => Promise<T>,
+): Promise<T | { kind: 'refused'; faults: Fault[] }> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined) throw error;
+      if (known.class !== 'transient' || Date.now() >= deadline) return { kind: 'refused', faults: [known] };
+    }
+    await pause(lookEveryMs);
+  }
+}
+
+/** What an order that may have been sent has begun; looked for until `waitMs` are over. */
+async function findMove(
+  env: Environment,
+  before: BeforeImage,
+  direction: MoveDirection,
+  intentAt: string,
+  waitMs: number,
+): Promise<Submitted | { kind: 'unknown'; fault: Fault; repeatable: true }> {
+  // The clock that dates the task is not the one that dated the intent.
+  const since = new Date(Date.parse(intentAt) - limits.clockSkewMsMax).toISOString();
+  const deadline = Date.now() + waitMs;
+  const detail = 'the order may have been sent, and nothing is known of it';
+  const lost = fault('MOVE_NOT_KNOWN', { vm: before.name, detail });
+  for (;;) {
+    const found = await env.volumeMoves.find(before, direction, since, signal());
+    if (found.kind === 'found') return { kind: 'accepted', task: found.task };
+    if (found.kind === 'foreign') return { kind: 'refused', fault: found.fault };
+    if (found.repeatable) return { kind: 'unknown', fault: lost, repeatable: true };
+    if (Date.now() >= deadline) return { kind: 'unknown', fault: lost };
+    await pause(lookEveryMs);
+  }
+}
+
+async function standingProof(
+  env: Environment,
+  host: HostId,
+  given: readonly FenceEvidence[],
+): Promise<FenceEvidence[]> {
+  if (given.some((e) => e.hostId === host)) return [];
+  const proof = await env.inventory.evidenceFor(host);
+  return proof === undefined ? [] : [proof];
+}
+
+/** Everybody who could name a file is asked: all records, and the definitions on every host of the cluster that is not proven off. */
+async function whoNames(
+  env: Environment,
+  before: BeforeImage,
+  leftovers: readonly Leftover[],
+  evidence: readonly FenceEvidence[],
+): Promise<ActOutcome | undefined> {
+  const paths = new Set(leftovers.map((l) => l.path));
+  const kept = (path: string, detail: string): ActOutcome => ({
+    kind: 'refused',
+    fault: fault('NOT_REMOVED', { path, vm: before.name, detail }),
+  });
+  for (const vm of await env.inventory.vms()) {
+    const disk = vm.shape.disks.find((d) => paths.has(d.path));
+    if (disk !== undefined) return kept(disk.path, `the record of ${vm.name} names it`);
+  }
+  for (const { id } of declaredCluster(env, before.order.hostId).hosts) {
+    if (evidence.some((e) => e.hostId === id) || (await env.inventory.evidenceFor(id)) !== undefined)
+      continue;
+    try {
+      for (const vm of await env.hypervisor.definitions(id, undefined, signal())) {
+        const disk = vm.shape.disks.find((d) => paths.has(d.path));
+        if (disk !== undefined) return kept(disk.path, `the definition of ${vm.name} on ${id} names it`);
+      }
+    } catch (error) {
+      if (!(error instanceof DriverFault)) throw error;
+      return { kind: 'unreachable', fault: error.fault };
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,136 @@
+/** The steps of `migrateVolume`. */
+import { condition, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { type Fault, fault } from '../domain/faults';
+import { look, start } from './activity-options';
+import { shielded, throwIfCancelled } from './cancellation';
+import { GivenUp, readOnce, readUntilKnown, waitForPerson } from './migrate-volume-known';
+import { hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
+import { begin, follow, letGo, NotMade, tell, whyNot } from './migrate-volume-task';
+import { leave, stopAndRead } from './migrate-volume-way-back';
+
+export async function preflightStep(run: Run): Promise<void> {
+  const { input } = run;
+  const order = orderOf(run);
+  await run.scope.run(async () => {
+    await condition(() => !run.held);
+    show(run, 'checking');
+    const said = await look.preflightMove({
+      order,
+      incidentId: input.incidentId,
+      patienceMs: run.pace.preflightMs,
+    });
+    throwIfCancelled();
+    if (said.kind === 'ready') run.before = said.before;
+    else throw new NotMade(allOf(run, said.faults));
+  });
+}
+
+/** The attempt's name is the run's, kept when an operator resets it: what was made before is known again. */
+export const orderOf = ({ input }: Run) => ({
+  attempt: `m${workflowInfo().originalExecutionRunId.replaceAll('-', '').slice(0, 12)}`,
+  vmId: input.vmId,
+  hostId: input.hostId,
+  disks: input.disks,
+});
+
+function allOf(run: Run, faults: readonly Fault[]): Fault {
+  const [first] = faults;
+  if (first !== undefined && faults.length === 1) return first;
+  return fault('MOVE_REFUSED', { vm: run.input.name, detail: faults.map((f) => f.sentence).join('; ') });
+}
+
+/** Until a whole copy waits for the order to switch, or, where the task switches by itself, until everything is at its new place. */
+export async function copyStep(run: Run): Promise<void> {
+  try {
+    await run.scope.run(async () => {
+      await condition(() => !run.held);
+      throwIfCancelled();
+      await shielded(() => begin(run, 'there'));
+      await tell(run, 'copying');
+      await follow(run);
+      await condition(() => !run.held);
+      throwIfCancelled();
+    });
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+    if ((await shielded(() => stopAndRead(run))) !== 'MOVED') throw error;
+    return;
+  }
+  if (run.before?.switches === 'by-itself') await shielded(() => mustHaveMoved(run));
+}
+
+/** What the task said counts for nothing: it has moved when it was read to have moved. */
+async function mustHaveMoved(run: Run): Promise<void> {
+  const verdict = await readUntilKnown(run);
+  if (verdict.kind === 'MOVED') return;
+  throw new NotMade(whyNot(run, verdict));
+}
+
+/** Rounds of "not answered, and not done" before it is only read. */
+const switchRoundsMax = 5;
+
+/** The pivot, where switching needs an order. A running guest stands still from here until the record is written. */
+export async function switchStep(run: Run): Promise<void> {
+  if (run.before?.switches !== 'by-order' || run.verdict?.kind === 'MOVED') return;
+  run.pastPivot = true;
+  run.switchAsked = true;
+  await tell(run, 'switching');
+  for (let round = 0; ; round += 1) {
+    const outcome =
+      run.task === undefined || hostIsOff(run)
+        ? undefined
+        : await start.switchMove({ ...ofMove(run), task: run.task });
+    run.said = outcome === undefined || outcome.kind === 'ok' ? run.said : outcome.fault;
+    const seen = await readOnce(run);
+    // Not answered, and not done: asked again, which changes nothing if it was done meanwhile.
+    if (seen.kind === 'IN_PROGRESS' && outcome?.kind !== 'refused' && round < switchRoundsMax) {
+      await condition(() => hostIsOff(run), run.pace.settleMs);
+      continue;
+    }
+    // Answered "no", and still being copied: it has not happened, and nobody else will make it happen.
+    const verdict =
+      outcome?.kind === 'refused' && seen.kind === 'IN_PROGRESS' ? seen : await readUntilKnown(run);
+    if (verdict.kind === 'MOVED') return;
+    if (verdict.kind !== 'PARTIAL') {
+      run.pastPivot = false;
+      throw new NotMade(
+        verdict.kind === 'IN_PROGRESS' && outcome?.kind === 'refused' ? outcome.fault : whyNot(run, verdict),
+      );
+    }
+    const end =
+      round < 2
+        ? 'seen-again'
+        : await waitForPerson(
+            run,
+            whyNot(run, verdict),
+            async () => (await readOnce(run)).kind !== 'PARTIAL',
+          );
+    if (end === 'give-up') throw new GivenUp(whyNot(run, verdict));
+  }
+}
+
+/** The record follows what was read; then the guest goes on. */
+export async function recordStep(run: Run): Promise<void> {
+  show(run, 'recording');
+  if (run.verdict?.kind !== 'MOVED') throw new Error(`recorded after ${run.verdict?.kind ?? 'no reading'}`);
+  await look.recordMove({ ...ofMove(run), verdict: run.verdict });
+  await letGo(run);
+}
+
+/** The old places last: tried until they are gone, or a person says that they stay. A host that failed is not kept waiting for it. */
+export async function cleanStep(run: Run): Promise<void> {
+  await tell(run, 'cleaning');
+  const leftovers = run.verdict?.kind === 'MOVED' ? run.verdict.leftovers : [];
+  if (leftovers.length === 0) return;
+  for (let round = 0; !hostHasFailed(run); round += 1) {
+    const outcome = await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });
+    if (outcome.kind === 'ok') return;
+    await condition(() => hostHasFailed(run), run.pace.settleMs);
+    if (round < 2 || hostHasFailed(run)) continue;
+    const again = async (): Promise<boolean> =>
+      (await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence })).kind === 'ok';
+    if ((await waitForPerson(run, outcome.fault, again)) === 'give-up')
+      return leave(run, leftovers, 'a person decided that it stays');
+  }
+  await leave(run, leftovers, 'its host has failed, and the VM comes first');
+}

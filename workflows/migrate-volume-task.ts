@@ -1,0 +1,99 @@
+/** The order of a move and its task: sent once, followed to its end, and believed in nothing. */
+import { condition } from '@temporalio/workflow';
+import type { MoveDirection } from '../activities/ports';
+import { type Fault, fault } from '../domain/faults';
+import { type MoveVerdict, verdictSentence } from '../domain/volume-move';
+import { look, prepare, start } from './activity-options';
+import { throwIfCancelled } from './cancellation';
+import { GivenUp, waitForPerson } from './migrate-volume-known';
+import { hostIsOff, ofMove, type Run, sentenceOf, show } from './migrate-volume-run';
+import { ProvenNotDone } from './saga';
+
+/** What a step throws to end the move without it having been made: the saga goes back. */
+export class NotMade extends ProvenNotDone {
+  constructor(readonly fault: Fault) {
+    super(fault.sentence);
+  }
+}
+
+/** Shown, and written down for those who follow: one line per phase, and a summary that tells how far it is. */
+export async function tell(run: Run, phase: Run['phase']): Promise<void> {
+  show(run, phase);
+  const { incidentId, name } = run.input;
+  const summary = `${name}: ${sentenceOf(run)}`;
+  await look.notePhase({ incidentId, key: `phase-${phase}`, change: { phase, summary }, sentence: summary });
+}
+
+/** Sends the order, once. Whether it was taken is known afterwards, or it is read. */
+export async function begin(run: Run, direction: MoveDirection): Promise<void> {
+  const said = await start.submitMove({ ...ofMove(run), direction });
+  run.task = said.kind === 'accepted' ? said.task : undefined;
+  run.mayStillBegin = said.kind === 'unknown';
+  run.said = said.kind === 'accepted' ? undefined : said.fault;
+  if (said.kind === 'refused' || said.kind === 'unreachable') throw new NotMade(said.fault);
+}
+
+/** Until the task is over, waits for the order, or is not known to anybody. */
+export async function follow(run: Run): Promise<void> {
+  let roundMs = run.pace.roundMs.first;
+  let heardAt = Date.now();
+  while (run.task !== undefined) {
+    const state = await prepare.followMove({ ...ofMove(run), task: run.task, roundMs });
+    throwIfCancelled();
+    if (state.kind === 'silent') {
+      run.said = state.fault;
+      if (Date.now() - heardAt >= run.pace.readBackMs) return overdue(run, state.fault);
+      await condition(() => false, run.pace.settleMs);
+      continue;
+    }
+    heardAt = Date.now();
+    if (state.kind === 'ready') return;
+    if (state.kind === 'ended') {
+      run.said =
+        state.fault ??
+        fault('MOVE_NOT_DONE', { vm: run.input.name, detail: `its task ended as "${state.says}"` });
+      if (run.before?.switches === 'by-order') throw new NotMade(run.said);
+      return;
+    }
+    if (state.kind === 'forgotten') {
+      run.mayStillBegin = true;
+      return;
+    }
+    if (run.percent !== state.percent) {
+      run.percent = state.percent;
+      await tell(run, run.phase);
+    }
+    roundMs = Math.min(roundMs * 2, run.pace.roundMs.max);
+  }
+}
+
+/** Nobody has answered for too long. A copy that waits for an order never switches, so it can be given up; the other kind has to be read. */
+function overdue(run: Run, why: Fault): void {
+  if (run.before?.switches === 'by-order') throw new NotMade(why);
+  run.mayStillBegin = true;
+}
+
+export function whyNot(run: Run, verdict: MoveVerdict): Fault {
+  const vm = run.input.name;
+  if (verdict.kind === 'VM_MISSING')
+    return fault('VM_NOT_IN_INVENTORY', { vm, detail: verdictSentence(verdict) });
+  const detail = `${run.said === undefined ? '' : `${run.said.sentence}; `}${verdictSentence(verdict)}`;
+  return fault(verdict.kind === 'PARTIAL' ? 'MOVE_PARTIAL' : 'MOVE_NOT_DONE', { vm, detail });
+}
+
+export async function letGo(run: Run): Promise<void> {
+  // A guest that we have not made stand still is not ours to wake.
+  if (!run.switchAsked || run.before?.switches !== 'by-order' || !run.before.running) return;
+  for (let round = 0; !hostIsOff(run); round += 1) {
+    const outcome = await look.letGoAfterMove(ofMove(run));
+    if (outcome.kind === 'ok') return;
+    await condition(() => hostIsOff(run), run.pace.settleMs);
+    if (round < 3 || hostIsOff(run)) continue;
+    const end = await waitForPerson(
+      run,
+      outcome.fault,
+      async () => (await look.letGoAfterMove(ofMove(run))).kind === 'ok',
+    );
+    if (end === 'give-up') throw new GivenUp(outcome.fault);
+  }
+}
