@@ -27,6 +27,9 @@ export interface Plan {
   readonly events: readonly WorldEvent[];
 }
 
+/** Quick, and yet no quicker than fifty clusters at once can be looked at. */
+const policy = { ...quickPolicy, confirmEveryMs: 60, fenceRetryMs: { first: 100, max: 400 } };
+
 type Random = () => number;
 const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
 const upTo = (random: Random, n: number): number => Math.floor(random() * (n + 1));
@@ -53,7 +56,7 @@ export function planOf(seed: number): Plan {
     vmsPerHost: 1 + upTo(random, 2),
     storage: pick(random, ['dir', 'dir', 'nfs', 'lvm'] as const),
     ...(random() < 0.3 ? { transientEvery: 2 } : {}),
-    policy: quickPolicy,
+    policy,
   });
   const host = (index: number): string => `${prefix}hv-${String.fromCharCode(97 + index)}`;
   const failure = pick(random, failures);

@@ -30,10 +30,17 @@ export interface Mutant {
 
 /** After this the world is healed and the person decides about whatever waits. */
 const troubleMs = 3_000;
+/** How often the person on call looks round. */
+const roundEveryMs = 300;
 /** A seed that is not at rest by then has lost its way: that is a finding. */
 const patienceMs = 240_000;
 
-export async function runSeeds(plans: readonly Plan[], mutant: Mutant = {}): Promise<SeedVerdict[]> {
+/** `waitMs`: how long its seeds may take to come to rest; in mutated code some never do. */
+export async function runSeeds(
+  plans: readonly Plan[],
+  mutant: Mutant = {},
+  waitMs = patienceMs,
+): Promise<SeedVerdict[]> {
   quietRuntime();
   const { ports: datacenters, worlds } = manyWorlds(plans);
   const fleets = plans.map((p) => fleetOf(p.spec));
@@ -67,7 +74,7 @@ export async function runSeeds(plans: readonly Plan[], mutant: Mutant = {}): Pro
       await workers.stop();
       await workers.start();
     });
-    const atRest = await Promise.all(worlds.map((w) => untilAtRest(desk, w)));
+    const atRest = await Promise.all(worlds.map((w) => untilAtRest(desk, w, waitMs)));
     await renewed;
     const journals = worlds.flatMap((w) => w.controls.journal());
     const rows = await readInventoryRows(inventory, journals);
@@ -79,7 +86,11 @@ export async function runSeeds(plans: readonly Plan[], mutant: Mutant = {}): Pro
   }
 }
 
-async function untilAtRest(desk: Parameters<typeof round>[0], world: PlannedWorld): Promise<boolean> {
+async function untilAtRest(
+  desk: Parameters<typeof round>[0],
+  world: PlannedWorld,
+  waitMs: number,
+): Promise<boolean> {
   const begun = Date.now();
   let healed = false;
   for (;;) {
@@ -90,8 +101,8 @@ async function untilAtRest(desk: Parameters<typeof round>[0], world: PlannedWorl
     }
     const busy = await round(desk, world, healed);
     if (!busy && (healed || age > 200)) return true;
-    if (age > patienceMs) return false;
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    if (age > waitMs) return false;
+    await new Promise((resolve) => setTimeout(resolve, roundEveryMs));
   }
 }
 
