@@ -24,10 +24,13 @@ const told = ({ plan, findings }: SeedVerdict): string[] => [
 it(`keeps the laws in ${only === undefined ? count : 1} random incidents`, async () => {
   const seeds = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)];
   const broken: SeedVerdict[] = [];
+  let done = 0;
   const lane = async (): Promise<void> => {
     for (let batch = seeds.splice(0, atOnce); batch.length > 0; batch = seeds.splice(0, atOnce)) {
       const verdicts = await runSeeds(batch.map(planOf));
       broken.push(...verdicts.filter((v) => v.findings.length > 0));
+      done += verdicts.length;
+      process.stderr.write(`  ${done} random incidents, ${broken.length} broke a law\n`);
     }
   };
   await Promise.all(Array.from({ length: batchesAtOnce }, lane));
