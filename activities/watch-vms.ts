@@ -22,6 +22,8 @@ const compareEveryMs = 30_000;
 const looksMin = 2;
 /** A guest that shut itself down may do so because its host goes down. Only a host that has lived on for so many graces says that it did not. */
 const shutDownGraces = 6;
+/** Several at once look like a host that is going down, which stops its guests one after the other: it is given more time. */
+const severalAtOnce = 10;
 const incidentsRead = 10;
 
 const shutDownKey = (vm: VmRecord): string => `shut-down:${vm.vmId}:${vm.hostId}`;
@@ -106,14 +108,20 @@ async function actOn(
   begunMs: number,
   due: readonly Due[],
 ): Promise<void> {
+  const goingDown = due.filter((d) => d.suspicion.finding === 'shut-down').length;
+  const patience = shutDownGraces * (goingDown > 1 ? severalAtOnce : 1);
+  const shutDownMs = watch.cluster.policy.watch.vmGraceMs * patience;
   for (const { vm, suspicion } of due) {
     if (suspicion.finding === 'started') await want(watch, vm, 'running');
-    const shutDownMs = watch.cluster.policy.watch.vmGraceMs * shutDownGraces;
     if (suspicion.finding === 'shut-down' && begunMs - suspicion.sinceMs >= shutDownMs)
       await leaveStopped(watch, host, vm);
   }
   const missing = due.filter((d) => d.suspicion.finding === 'missing');
   if (missing.length === 0) return;
+  if (watch.cluster.policy.watch.missingVms === 'leave') {
+    for (const one of missing) await noteMissing(watch, one);
+    return;
+  }
   // A reboot takes all of them at once, and is one incident of the host's.
   if (await hasRebooted(watch, host, record, list)) return;
   const open = await watch.env.inventory.incidents({ open: true, clusterId: watch.cluster.id });

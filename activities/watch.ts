@@ -55,8 +55,9 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
     const watchHost = async (host: Host): Promise<never> => {
       for (;;) {
         await unlessFaulty(() => round(watch, host), host.id);
-        const silentLooks = watch.memory(host.id).silent?.looks ?? 1;
-        const intervals = Math.min(2 ** (silentLooks - 1), silentIntervalsMax);
+        // The second look at a host that has fallen silent comes soon: it may be the one that decides.
+        const misses = Math.max(watch.memory(host.id).misses - 1, 0);
+        const intervals = Math.min(2 ** misses, silentIntervalsMax);
         await pause(input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1)));
       }
     };
@@ -87,13 +88,14 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   const begunMs = Date.now();
   const list = await listOrSilence(env, host);
   if (record === undefined) return { hostId: host.id, answered: false, vms: 0, added: 0 };
+  const memory = watch.memory(host.id);
+  memory.misses = list === undefined ? memory.misses + 1 : 0;
   if (list === undefined) {
     await whenSilent(watch, host, record, begunMs);
     return { hostId: host.id, answered: false, vms: 0, added: 0 };
   }
   await whenHeard(watch, host);
   if (record.standing === 'fenced') await noteReturn(env, record, begunMs);
-  const memory = watch.memory(host.id);
   const known = list.vms
     .map((v) => `${v.vmId} ${v.state} ${v.reason}`)
     .sort()

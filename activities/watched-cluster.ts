@@ -38,6 +38,8 @@ export interface HostMemory {
   definitionsReadMs: number;
   comparedMs: number;
   silent: SilentHost | undefined;
+  /** Rounds without a list in a row, whether the host is missed or not. */
+  misses: number;
   readonly suspicions: Map<VmId, Suspicion>;
   /** Alerts of this watch that may be open; undefined before they were read once. */
   alerted: Set<string> | undefined;
@@ -46,6 +48,7 @@ export interface HostMemory {
 
 export const newMemory = (): HostMemory => ({
   ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
+  misses: 0,
   suspicions: new Map(),
   askForRebootAtMs: 0,
 });

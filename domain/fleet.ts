@@ -87,6 +87,8 @@ export interface WatchPolicy {
   /** How long a missing VM is left alone before it is acted on; doubled with each restart of the budget that is used. */
   readonly vmGraceMs: number;
   readonly guestShutdown: GuestShutdown;
+  /** `leave`: a VM that stops on a host that lives is another system's matter, as vSphere HA's. It is only recorded. */
+  readonly missingVms: 'restart' | 'leave';
   /** A VM restarted more often than this within the time waits for a person. */
   readonly restartBudget: { readonly restarts: number; readonly perMs: number };
 }

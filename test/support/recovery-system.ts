@@ -41,6 +41,7 @@ export const quickPolicy = {
     suspectAfterMs: 400,
     vmGraceMs: 150,
     guestShutdown: 'respect',
+    missingVms: 'restart',
     restartBudget: { restarts: 3, perMs: 60_000 },
   },
 } as const;

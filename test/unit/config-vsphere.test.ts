@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { checkConfig, problemText } from '../../workers/config';
+import { checkConfig, fleetOf, problemText } from '../../workers/config';
 
 const fencing = [{ name: 'bmc', devices: [{ id: 'esx-1-bmc', agent: 'fence_ipmilan' }] }];
 const host = (more: object = {}) => ({
@@ -78,4 +78,16 @@ it('names each mistake at its place, all at once', async () => {
     config({ vcenters: [vcenter({ password: 'x' })], pools: [pool({ lockStrategy: 'nfs4-lease' })] }),
   );
   expect(said.split('\n')).toHaveLength(2);
+});
+
+it.each([
+  [undefined, 'leave'],
+  ['restart', 'restart'],
+] as const)('leaves missing VMs to vSphere HA unless told otherwise (%p)', async (missingVms, policy) => {
+  const clusters = [
+    { id: 'one', hosts: [host()], policy: { watch: missingVms === undefined ? {} : { missingVms } } },
+  ];
+  const loaded = await checkConfig(stringify({ ...config(), clusters }), '/tmp/vmedic.yaml');
+  if (!loaded.ok) throw new Error(loaded.problems.map(problemText).join());
+  expect(fleetOf(loaded.config).clusters[0]?.policy.watch.missingVms).toBe(policy);
 });

@@ -151,6 +151,20 @@ it('leaves a VM alone that a person has paused, or that is not protected', async
   expect(actsOn(system)).toEqual([]);
 });
 
+it('only records a VM that is missing where that is left to another system', async () => {
+  const policy = { watch: { ...quickPolicy.watch, missingVms: 'leave' } } as const;
+  const { system, a } = await watched({ policy, transientEvery: 1 });
+  const [gone] = system.vmsOf('a') as [VmId];
+  system.controls.destroyByHand(a, gone);
+  await eventually(
+    'it is recorded',
+    async () => (await system.inventory.vm(gone))?.observed.state === 'missing',
+  );
+  await rounds(system, 10);
+  expect(await system.inventory.incidents()).toEqual([]);
+  expect(actsOn(system)).toEqual([]);
+});
+
 it('waits with a VM that is paused on an I/O error, and says why: its process may write again', async () => {
   const { system, vm, a } = await watched();
   system.controls.pauseGuest(a, vm, 'io-error');

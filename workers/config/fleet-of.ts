@@ -65,6 +65,7 @@ function watchOf(written: WatchConfig | undefined): WatchPolicy {
     suspectAfterMs: msOr(written?.suspectAfter, watch.suspectAfterMs),
     vmGraceMs: msOr(written?.vmGrace, watch.vmGraceMs),
     guestShutdown: written?.guestShutdown ?? watch.guestShutdown,
+    missingVms: written?.missingVms ?? watch.missingVms,
     restartBudget: {
       restarts: written?.restartBudget?.restarts ?? watch.restartBudget.restarts,
       perMs: msOr(written?.restartBudget?.per, watch.restartBudget.perMs),
@@ -77,11 +78,15 @@ const msOr = (text: string | undefined, otherwise: number): number =>
 
 function clusterOf(written: ClusterConfig, health: HealthConfig | undefined): Cluster {
   const id = clusterId(written.id);
+  // vSphere HA restarts a VM by itself; two that do so at once would be one too many. Said in so many words, it is VMedic's matter.
+  const hasVcenter = written.hosts.some((h) => h.hypervisor.driver === 'vsphere');
+  const missingVms = written.policy?.watch?.missingVms ?? (hasVcenter ? 'leave' : undefined);
+  const watch = { ...written.policy?.watch, missingVms };
   return {
     id,
     mode: written.mode ?? 'observe',
     hosts: written.hosts.map((h) => hostOf(h, id)),
-    policy: policyOf(written.policy, health),
+    policy: policyOf({ ...written.policy, watch }, health),
     vms: Object.fromEntries(Object.entries(written.vms ?? {}).map(([name, vm]) => [name, vmPolicyOf(vm)])),
   };
 }

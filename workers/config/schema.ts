@@ -148,6 +148,10 @@ const watch = z.strictObject({
   suspectAfter: duration.optional(),
   vmGrace: duration.optional(),
   guestShutdown,
+  missingVms: z.enum(['restart', 'leave']).optional().meta({
+    description:
+      'What becomes of a VM that stops on a host that lives. Default: restart; leave where a host is driven through vCenter, whose own HA restarts it.',
+  }),
   restartBudget: z.strictObject({ restarts: count(1).optional(), per: duration.optional() }).optional(),
 }) satisfies z.ZodType<WatchConfig>;
 

@@ -66,6 +66,7 @@ export interface WatchConfig {
   suspectAfter?: DurationText | undefined;
   vmGrace?: DurationText | undefined;
   guestShutdown?: GuestShutdown | undefined;
+  missingVms?: 'restart' | 'leave' | undefined;
   restartBudget?: { restarts?: number | undefined; per?: DurationText | undefined } | undefined;
 }
 
