@@ -3,7 +3,6 @@ import { dirname } from 'node:path';
 import type { Ports } from '../activities/ports';
 import type { Fleet } from '../domain/fleet';
 import { hostId, type HostId, type PoolId } from '../domain/ids';
-import type { HostSurvey } from '../domain/readiness';
 import { createVsphere, type VcenterSetup, type Vsphere } from '../drivers/vsphere';
 import { secretOrThrow, type VcenterConfig, type VmedicConfig } from './config';
 
@@ -39,9 +38,6 @@ export function vcenterSetup(written: VcenterConfig, folder: string): VcenterSet
   };
 }
 
-/** An ESXi host runs no command of ours and mounts nothing that we look at: vCenter answers for it. */
-const nothingOfOurs: HostSurvey = { commands: [], rivals: [], mounts: [], statd: true, lvm: undefined };
-
 /** The same ports, with vSphere's hosts and pools served by its driver. */
 export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts {
   const at = (host: HostId): WorldPorts => (vsphere.hasHost(host) ? { ...others, ...vsphere } : others);
@@ -76,9 +72,8 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
       probe: (pool, ...rest) => of(pool).storageLocks.probe(pool, ...rest),
     },
     survey: {
-      survey: (host, ...rest) =>
-        vsphere.hasHost(host) ? Promise.resolve(nothingOfOurs) : others.survey.survey(host, ...rest),
-      testLocks: (pool, ...rest) => others.survey.testLocks(pool, ...rest),
+      survey: (host, ...rest) => at(host).survey.survey(host, ...rest),
+      testLocks: (pool, ...rest) => of(pool.id).survey.testLocks(pool, ...rest),
     },
     volumeMoves: {
       preflight: (order, ...rest) => at(order.hostId).volumeMoves.preflight(order, ...rest),

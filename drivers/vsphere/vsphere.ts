@@ -1,9 +1,10 @@
 /** Everything that speaks to vCenters, over one session each. */
-import type { HostCommandsPort, HypervisorPort, VolumeMovesPort } from '../../activities/ports';
+import type { HostCommandsPort, HypervisorPort, SurveyPort, VolumeMovesPort } from '../../activities/ports';
 import type { HostId, PoolId } from '../../domain/ids';
 import { vsphereHostCommands } from './host-commands';
 import { VsphereHypervisor } from './hypervisor';
 import { vsphereStorage, type VsphereStorage } from './storage';
+import { vsphereSurvey } from './survey';
 import { Vcenters, type VsphereOptions } from './vcenter';
 import { createVolumeMoves, type MoveTiming } from './volume-moves';
 
@@ -11,6 +12,7 @@ export interface Vsphere extends VsphereStorage {
   readonly hypervisor: HypervisorPort;
   readonly hostCommands: HostCommandsPort;
   readonly volumeMoves: VolumeMovesPort;
+  readonly survey: SurveyPort;
   /** Whether a vCenter of the config has this host. */
   hasHost(host: HostId): boolean;
   /** Whether the pool is a datastore of such hosts. */
@@ -26,6 +28,7 @@ export function createVsphere(options: VsphereOptions, timing?: MoveTiming): Vsp
     hostCommands,
     hypervisor: new VsphereHypervisor(vcenters),
     volumeMoves: createVolumeMoves(vcenters, timing),
+    survey: vsphereSurvey(vcenters),
     ...vsphereStorage(options.pools, (...args) => hostCommands.inspectDisks(...args)),
     hasHost: (host) => vcenters.has(host),
     hasPool: (pool) => options.pools.some((p) => p.id === pool),

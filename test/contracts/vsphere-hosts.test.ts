@@ -1,7 +1,7 @@
 import type { HostId } from '../../domain/ids';
 import type { StoredDefinition } from '../../domain/records';
-import type { Vsphere } from '../../drivers/vsphere';
-import { describeOnVcenter, esx } from '../support/vcenter';
+import { createVsphere, type Vsphere } from '../../drivers/vsphere';
+import { describeOnVcenter, esx, vsphereOptions } from '../support/vcenter';
 import { eventually, faultCode, notAborted } from './contract';
 import { permitFor } from './permits';
 import { openVcenter, type VcenterWorld } from './vcenter-subjects';
@@ -130,8 +130,6 @@ describeOnVcenter('VMs of ESXi hosts', () => {
   });
 
   it('tells a host that only its agent left from one that is silent: its own network stack answers', async () => {
-    const { createVsphere } = await import('../../drivers/vsphere');
-    const { vsphereOptions } = await import('../support/vcenter');
     const options = vsphereOptions(world.sim, world.state);
     const hosts = options.hosts.map((h) => ({ ...h, address: '127.0.0.1' }));
     const reachable = createVsphere({ ...options, hosts });
@@ -139,6 +137,20 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     expect((await reachable.hostCommands.bootId(a, notAborted())).says).toBe('refused');
     expect((await world.vsphere.hostCommands.bootId(a, notAborted())).says).toBe('silent');
     await reachable.close();
+  });
+
+  it('tells readiness of its datastores, and of vSphere HA as one that restarts VMs, too', async () => {
+    const pools = vsphereOptions(world.sim, world.state).pools.slice(0, 1);
+    const look = () => world.vsphere.survey.survey(a, pools, notAborted());
+    expect(await look()).toMatchObject({ rivals: [], mounts: [{ kind: 'mount', options: ['rw'] }] });
+    await world.sim.order('cluster', { name: 'DC0_C0', ha: true });
+    await world.sim.order('datastore', { name: 'LocalDS_0', accessible: false });
+    expect(await look()).toMatchObject({
+      rivals: ['vSphere HA (cluster DC0_C0)'],
+      mounts: [{ kind: 'none' }],
+    });
+    await host(a, { power: 'cut' });
+    expect(await faultCode(look())).toBe('HOST_COMMAND_FAILED');
   });
 
   it('moves a VM that is off from a host that answers, without a question', async () => {
@@ -150,8 +162,6 @@ describeOnVcenter('VMs of ESXi hosts', () => {
   });
 
   it('names the hosts that there are when a host has another name in vCenter', async () => {
-    const { createVsphere } = await import('../../drivers/vsphere');
-    const { vsphereOptions } = await import('../support/vcenter');
     const options = vsphereOptions(world.sim, world.state);
     const vsphere = createVsphere({ ...options, hosts: [{ id: a, vcenter: 'vc', name: 'esx1.example' }] });
     const said = await vsphere.hypervisor.list(a, notAborted()).catch((e: unknown) => String(e));
