@@ -24,7 +24,7 @@ const heardMs = 30_000;
 export async function ensureNamespace(settings: TemporalSettings): Promise<NamespaceMade> {
   let connection: Connection;
   try {
-    connection = await Connection.connect({ ...connectionOptions(settings), connectTimeout: 10_000 });
+    connection = await Connection.connect({ ...connectionOptions(settings), connectTimeout: 3_000 });
   } catch (cause) {
     throw temporalUnreachable(settings.address, cause);
   }

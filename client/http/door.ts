@@ -27,6 +27,7 @@ export type ApiInventory = Pick<
   | 'switches'
   | 'setSwitch'
   | 'fleetClaim'
+  | 'readiness'
   | 'updateHost'
   | 'updateVm'
 > &

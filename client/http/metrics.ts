@@ -126,6 +126,7 @@ async function inventoryMetrics(door: HttpDoor, registry: Registry): Promise<voi
     oldest.set({ channel }, Math.max(0, (Date.now() - Date.parse(oldestAt)) / 1000));
   }
   await deviceMetrics(door, registry);
+  await readinessMetrics(door, registry);
   registry.registerMetric(durations(figures) as never);
 }
 
@@ -142,6 +143,28 @@ function counting(registry: Registry) {
     for (const item of items)
       gauge.inc(Object.fromEntries(labels(item).map((value, i) => [labelNames[i] ?? '', value])));
   };
+}
+
+/** Would each VM come back: as the last check of its cluster found. */
+async function readinessMetrics({ fleet, inventory }: HttpDoor, registry: Registry): Promise<void> {
+  const ready = new Gauge({
+    name: 'vmedic_readiness_vms',
+    help: 'VMs by what would become of them if their host failed now, as checked last.',
+    labelNames: ['cluster', 'verdict'],
+    registers: [registry],
+  });
+  const checked = new Gauge({
+    name: 'vmedic_readiness_checked_timestamp_seconds',
+    help: 'When the cluster was checked last; absent when it never was.',
+    labelNames: ['cluster'],
+    registers: [registry],
+  });
+  for (const { id } of fleet.clusters) {
+    const report = await inventory.readiness(id);
+    if (report === undefined) continue;
+    checked.set({ cluster: id }, Date.parse(report.at) / 1000);
+    for (const vm of report.vms) ready.inc({ cluster: id, verdict: vm.verdict });
+  }
 }
 
 async function deviceMetrics({ fleet, inventory }: HttpDoor, registry: Registry): Promise<void> {

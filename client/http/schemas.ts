@@ -206,6 +206,35 @@ export const trouble = named(
   z.object({ what: z.string(), since: at.optional(), next: z.string() }),
 );
 
+const finding = named(
+  'Finding',
+  z.object({
+    check: z.string(),
+    severity: z.enum(['blocks', 'risks']),
+    sentence: z.string(),
+    next: z.string(),
+  }),
+);
+export const readiness = named(
+  'ReadinessReport',
+  z.object({
+    clusterId: z.string(),
+    at,
+    vms: z.array(
+      z.object({
+        vmId: z.string(),
+        name: z.string(),
+        hostId: z.string(),
+        verdict: z.string(),
+        target: z.string().optional(),
+        because: z.array(finding),
+        risks: z.array(finding),
+      }),
+    ),
+    findings: z.array(finding),
+  }),
+);
+
 export const started = named(
   'Started',
   z.object({

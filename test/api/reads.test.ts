@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { incidentId } from '../../domain/ids';
 import { routes } from '../../client/http/app';
 import { openApi } from '../../client/http/openapi';
@@ -186,6 +188,19 @@ describe('metrics', () => {
       /^vmedic_http_request_duration_seconds_bucket\{.*route="\/v1\/vms".*\} \d/m,
     ])
       expect(text).toMatch(line);
+  });
+
+  it('have every name that the rules and the dashboard ask for', async () => {
+    const { text } = await api.get('/metrics', { as: 'viewer' });
+    const there = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+    const deploy = join(__dirname, '..', '..', 'deploy');
+    const asked = ['prometheus/vmedic.rules.yml', 'grafana/dashboards/vmedic.json']
+      .map((file) => readFileSync(join(deploy, file), 'utf8'))
+      .flatMap((file) => [...file.matchAll(/"?expr"?: [^\n]*(\n {10,}[^\n]*)?/g)].map(([expr]) => expr))
+      .flatMap((expr) => [...expr.matchAll(/\bvmedic_[a-z_]+/g)].map(([name]) => name))
+      .map((name) => name.replace(/_(bucket|count|sum)$/, ''));
+    expect(asked.length).toBeGreaterThan(15);
+    expect(asked.filter((name) => !there.has(name))).toEqual([]);
   });
 
   testIf(

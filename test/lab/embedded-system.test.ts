@@ -9,6 +9,7 @@ import { hostId } from '../../domain/ids';
 import { openInventory } from '../../drivers/postgres';
 import { sampleWorld } from '../../drivers/simulated';
 import { readRuntime, type RuntimeFile } from '../../workers/embedded/runtime-file';
+import { waitFor } from '../../lab/wait-for';
 import { identify } from '../../workers/embedded/server-process';
 import { simulatedConfig } from '../../workers/simulated-datacenter';
 import { simulatedElsewhere } from '../support/simulated-process';
@@ -120,6 +121,22 @@ it.each([
   await everyVmRunsOnce();
 });
 
+it('its API knows a token, and comes back on its port when it is killed', async () => {
+  const before = runtime().api;
+  if (before === undefined) throw new Error('no API runs');
+  const made = await vmedic('token', 'create', 'tester', '--role', 'viewer', '--json');
+  const { token } = JSON.parse(made.stdout) as { token: string };
+  const status = async (as: string): Promise<number> =>
+    (await fetch(`${before.url}/v1/status`, { headers: { authorization: `Bearer ${as}` } })).status;
+  expect([await status(token), await status(`${token}x`)]).toEqual([200, 401]);
+  process.kill(before.pid, 'SIGKILL');
+  await waitFor('another API to run', 60_000, () => runtime().api?.pid !== before.pid);
+  expect(runtime().api?.url).toBe(before.url);
+  expect(await status(token)).toBe(200);
+  await vmedic('token', 'revoke', 'tester');
+  expect(await status(token)).toBe(401);
+});
+
 it('kill -9 of the supervisor leaves its servers at work, and the next up takes them over', async () => {
   const before = runtime();
   process.kill(before.supervisor.pid, 'SIGKILL');
@@ -132,11 +149,13 @@ it('kill -9 of the supervisor leaves its servers at work, and the next up takes 
 });
 
 it('down leaves no process, and says so a second time', async () => {
-  const { supervisor, temporal, inventory, workers } = runtime();
-  const pids = [supervisor.pid, temporal.pid, inventory.pid, workers[0]?.pid].map((pid) => pid ?? 0);
-  expect(pids.map((pid) => identify(pid) !== undefined)).toEqual([true, true, true, true]);
+  const { supervisor, temporal, inventory, workers, api } = runtime();
+  const pids = [supervisor.pid, temporal.pid, inventory.pid, workers[0]?.pid, api?.pid].map(
+    (pid) => pid ?? 0,
+  );
+  expect(pids.map((pid) => identify(pid) !== undefined)).toEqual([true, true, true, true, true]);
   await expect(vmedic('down')).resolves.toMatchObject({ exit: 0 });
-  expect(pids.map(identify)).toEqual([undefined, undefined, undefined, undefined]);
+  expect(pids.map(identify)).toEqual(pids.map(() => undefined));
   const again = await vmedic('down', '--state-dir', stateDir);
   expect(again.stdout).toContain('Nothing runs');
   await expect(vmedic('status')).resolves.toMatchObject({ exit: 6 });

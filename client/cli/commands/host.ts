@@ -2,7 +2,8 @@ import { Option, type Command } from 'commander';
 import { clusterId, type HostId } from '../../../domain/ids';
 import type { Host } from '../../../domain/fleet';
 import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/records';
-import type { Request } from '../../answers';
+import type { Request, StartAnswer } from '../../answers';
+import { audited } from '../audited';
 import { knownHost } from '../../known';
 import { byHand } from '../by-hand';
 import {
@@ -48,7 +49,13 @@ export function addHostCommands(program: Command, state: Program): void {
     options: startOptions(state.io, 'optional'),
     run: async (context) => {
       const recoveries = await (await context.session()).recoveries();
-      return conclude(context, await recoveries.recoverHost(argument(context, 0), requestOf(context)));
+      const target = argument(context, 0);
+      return conclude(
+        context,
+        await askedFor(context, 'recoverHost', target, () =>
+          recoveries.recoverHost(target, requestOf(context)),
+        ),
+      );
     },
   });
   addCommand(host, state, {
@@ -61,7 +68,11 @@ export function addHostCommands(program: Command, state: Program): void {
     options: startOptions(state.io, 'required'),
     run: async (context) => {
       const recoveries = await (await context.session()).recoveries();
-      return conclude(context, await recoveries.fenceHost(argument(context, 0), requestOf(context)));
+      const target = argument(context, 0);
+      return conclude(
+        context,
+        await askedFor(context, 'fenceHost', target, () => recoveries.fenceHost(target, requestOf(context))),
+      );
     },
   });
   addCommand(host, state, {
@@ -75,7 +86,13 @@ export function addHostCommands(program: Command, state: Program): void {
     options: startOptions(state.io, 'required'),
     run: async (context) => {
       const recoveries = await (await context.session()).recoveries();
-      return conclude(context, await recoveries.readmitHost(argument(context, 0), requestOf(context)));
+      const target = argument(context, 0);
+      return conclude(
+        context,
+        await askedFor(context, 'readmitHost', target, () =>
+          recoveries.readmitHost(target, requestOf(context)),
+        ),
+      );
     },
   });
   addCommand(host, state, {
@@ -101,6 +118,14 @@ async function maintenance(context: Context): Promise<ExitCode> {
   context.out.result({ host: id, standing }, words);
   return exitCodes.done;
 }
+
+/** A start, with its row in the audit trail. */
+export const askedFor = (
+  context: Context,
+  action: string,
+  target: string,
+  start: () => Promise<StartAnswer>,
+): Promise<StartAnswer> => audited(context, { action, target }, start, (answer) => answer.answer);
 
 export const requestOf = (context: Context): Request => ({
   source: 'operator',

@@ -3,6 +3,7 @@ import { hostId } from '../../../domain/ids';
 import type { IncidentRecord } from '../../../domain/records';
 import { knownIncident, knownVm } from '../../known';
 import { giveOrder, type Order } from '../../orders';
+import { audited } from '../audited';
 import { addCommand, addGroup, argument, askingOptions, type Context, type Program, text } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table, timelineLine } from '../show';
@@ -133,11 +134,9 @@ async function obey(context: Context, order: Order): Promise<ExitCode> {
   // An unknown incident is found out before anything is connected.
   await knownIncident(session.inventory, incident);
   const { client, settings } = await session.temporal();
-  const answer = await giveOrder(
-    { client, inventory: session.inventory, address: settings.address },
-    incident,
-    order,
-    said,
+  const to = { client, inventory: session.inventory, address: settings.address };
+  const answer = await audited(context, { action: order.update, target: incident }, () =>
+    giveOrder(to, incident, order, said),
   );
   context.out.result(
     { incidentId: incident, order: order.update, answer },

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { Refusal } from '../../errors';
 import { knownIncident } from '../../known';
 import { fingerprintOf, judgeReport, reportOf, signReport } from '../../report';
+import { audited } from '../audited';
 import { addCommand, argument, askingOptions, type Context, type Program, text } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 
@@ -37,15 +38,10 @@ export function addReportCommands(incident: Command, state: Program): void {
 async function acknowledge(context: Context): Promise<ExitCode> {
   const { inventory } = await context.session();
   const { incidentId } = await knownIncident(inventory, argument(context, 0));
-  const at = new Date().toISOString();
   const by = text(context, 'by');
-  const { hostname } = await import('node:os');
-  const id = await inventory.noteAudit({
-    ...{ at, who: by, via: 'command-line', origin: hostname(), action: 'acknowledge', target: incidentId },
-    ...{ reason: text(context, 'reason'), answer: 'asked', requestId: undefined },
-  });
-  const count = await inventory.acknowledgeAlerts({ incidentId }, by, at);
-  await inventory.noteAuditAnswer(id, String(count));
+  const count = await audited(context, { action: 'acknowledge', target: incidentId }, () =>
+    inventory.acknowledgeAlerts({ incidentId }, by, new Date().toISOString()),
+  );
   context.out.result(
     { incidentId, acknowledged: count },
     count === 0

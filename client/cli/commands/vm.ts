@@ -15,7 +15,7 @@ import {
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table } from '../show';
 import { conclude } from '../wait';
-import { requestOf } from './host';
+import { askedFor, requestOf } from './host';
 
 export function addVmCommands(program: Command, state: Program): void {
   const vm = addGroup(program, 'vm', 'VMs: where each runs, and starting one again', [
@@ -47,7 +47,11 @@ export function addVmCommands(program: Command, state: Program): void {
     run: async (context) => {
       const recoveries = await (await context.session()).recoveries();
       const target = context.flags['target'] === undefined ? undefined : text(context, 'target');
-      return conclude(context, await recoveries.restartVm(argument(context, 0), requestOf(context), target));
+      const vm = argument(context, 0);
+      return conclude(
+        context,
+        await askedFor(context, 'restartVm', vm, () => recoveries.restartVm(vm, requestOf(context), target)),
+      );
     },
   });
   for (const [name, to, summary] of [

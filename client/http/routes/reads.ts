@@ -22,6 +22,7 @@ import {
   nameText,
   page,
   pageQuery,
+  readiness,
   timelineEntry,
   trouble,
   vm,
@@ -269,6 +270,18 @@ export const readRoutes: readonly Route[] = [
   ...hostRoutes,
   ...vmRoutes,
   ...incidentRoutes,
+  route({
+    ...{ method: 'get', path: '/v1/readiness', tag: 'status', needs: 'viewer' },
+    summary: 'Would each VM come back now, and if not why: what the last check of each cluster found',
+    answers: ok(
+      'A report per cluster that was checked.',
+      named('Readinesses', z.object({ items: z.array(readiness) })),
+    ),
+    async handle(_, door) {
+      const reports = await Promise.all(door.fleet.clusters.map(({ id }) => door.inventory.readiness(id)));
+      return found({ items: reports.filter((report) => report !== undefined) });
+    },
+  }),
   route({
     ...{ method: 'get', path: '/v1/alerts', tag: 'alerts', needs: 'viewer' },
     summary: 'Alerts, newest first',

@@ -1,0 +1,47 @@
+/** Who asked for a change on the command line, why, and what became of it. */
+import { rmSync } from 'node:fs';
+import { DriverFault } from '../../domain/faults';
+import { exitCodes } from '../../client/cli/exit-codes';
+import { busyClient, folder, incident, inventory, run, session } from '../support/command-line';
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function trail() {
+  const rows: { action: string; target: string; who: string; reason: string; answer: string }[] = [];
+  const reads = inventory({
+    incident: () => Promise.resolve(incident({ closedAt: '2026-01-01T00:00:00.000Z' })),
+    noteAudit: (row) => Promise.resolve(rows.push({ ...row }) - 1),
+    noteAuditAnswer(id, answer) {
+      rows[id] = { ...rows[id]!, answer };
+      return Promise.resolve();
+    },
+  });
+  return { rows, reads };
+}
+
+const asked = ['--reason', 'rack 4 is dark', '--by', 'ada'];
+
+it.each([
+  [['host', 'recover', 'hv-a'], { action: 'recoverHost', target: 'hv-a', answer: 'busy' }],
+  [
+    ['host', 'fence', 'hv-a', '--dry-run'],
+    { action: 'fenceHost (rehearsal)', target: 'hv-a', answer: 'same' },
+  ],
+  [['vm', 'restart', 'web'], { action: 'restartVm', target: 'web', answer: 'busy' }],
+  [['host', 'recover', 'hv-x'], { action: 'recoverHost', target: 'hv-x', answer: 'refused: UNKNOWN_HOST' }],
+  [['incident', 'abort', 'host-hv-a-1'], { action: 'abort', answer: 'refused: INCIDENT_CLOSED' }],
+])('%j leaves a row', async (argv, row) => {
+  const { rows, reads } = trail();
+  await run([...argv, ...asked], { open: session(reads, busyClient('migrateVolume', {})) });
+  expect(rows).toMatchObject([{ ...row, who: 'ada', reason: 'rack 4 is dark', via: 'command-line' }]);
+});
+
+it('what cannot be written down is not done', async () => {
+  const { reads } = trail();
+  const away = {
+    ...reads,
+    noteAudit: () => Promise.reject(new DriverFault('INVENTORY_UNREACHABLE', { detail: 'x' })),
+  };
+  const ran = await run(['host', 'recover', 'hv-a', ...asked], { open: session(away, busyClient('x', {})) });
+  expect(ran.exit).toBe(exitCodes.unreachable);
+});
