@@ -24,6 +24,7 @@ if [ "$before" != active ]; then
 fi
 after=$(state "$1")
 echo "after=$after"
+[ "$after" = active ] || rm -f "$mark"
 tries=0
 while [ "$after" = active ] && [ ! -b "/dev/$1" ] && [ $tries -lt 50 ]; do
   tries=$((tries + 1)); sleep 0.1

@@ -198,11 +198,17 @@ class Lvm implements VolumesPort {
     const others = [...hosts].filter((h) => h !== permit.target && !off.includes(h));
     const reports = await Promise.all(others.map((h) => this.reportOrSilence(h, permit, signal)));
     for (const [i, host] of others.entries())
-      for (const [disk, { volume }] of found)
-        if (reports[i]?.volumes.some((v) => v.uuid === volume.uuid && v.active) === true)
+      for (const [disk, { volume }] of found) {
+        const there = reports[i]?.volumes.find((v) => v.uuid === volume.uuid);
+        if (there?.stateUnknown === true)
+          throw new NotReady(
+            `whether ${disk.path} is active on ${host} could not be read: LVM has no kernel there`,
+          );
+        if (there?.active === true)
           throw new NotReady(
             `${disk.path} is active on ${host}: deactivate it there (lvchange -an) if nobody uses it`,
           );
+      }
   }
 
   /** A host that may hold the VM must be read; silence of any other blocks nothing. */

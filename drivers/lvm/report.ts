@@ -16,6 +16,8 @@ export interface LogicalVolume {
   readonly groupUuid: string;
   readonly groupName: string;
   readonly active: boolean;
+  /** LVM could not ask its kernel: empty columns say nothing then. */
+  readonly stateUnknown: boolean;
   readonly open: boolean;
   /** Some of it lies on physical volumes that are missing. */
   readonly partial: boolean;
@@ -69,6 +71,7 @@ export function reportFrom(printed: string): LvmReport | undefined {
       groupUuid: of(v, 'vg_uuid'),
       groupName: of(v, 'vg_name'),
       active: of(v, 'lv_active') === 'active',
+      stateUnknown: of(v, 'lv_attr')[4] === 'X',
       open: of(v, 'lv_device_open') === 'open',
       partial: of(v, 'lv_attr')[8] === 'p',
     })),

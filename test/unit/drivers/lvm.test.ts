@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { valuesIn } from '../../../drivers/lvm/activation-script';
 import { judgeVolume } from '../../../drivers/lvm/judge-volume';
 import { namesIn, reportFrom, type LvmReport } from '../../../drivers/lvm/report';
@@ -138,4 +140,40 @@ it('takes the values of a script by their names', () => {
       ['node', 'yes'],
     ]),
   );
+});
+
+/** Kept as LVM 2.03.16 printed it: a group over two disks; one of them taken away; both exchanged; a second group of the same name beside it. */
+describe('what real LVM printed', () => {
+  const kept = (name: string): LvmReport =>
+    report(readFileSync(join(__dirname, 'lvm-printed', `${name}.txt`), 'utf8'));
+  const whole = kept('whole');
+  const vm1 = whole.volumes.find((v) => v.name === 'vm1');
+  const known = { group: vm1?.groupUuid ?? '', volume: vm1?.uuid ?? '' };
+
+  it('of a whole group names the volume, and of exchanged disks the very same one', () => {
+    expect(known.volume).toMatch(/^\w{6}-/);
+    expect(why(whole, '/dev/vmvg/vm1', known)).toBe('found');
+    expect(why(kept('disks-swapped'), '/dev/vmvg/vm1', known)).toBe('found');
+  });
+
+  it('of a group with a missing disk says which one it was, by its uuid', () => {
+    const left = kept('missing-disk');
+    expect(left.groups).toMatchObject([{ missingPvs: 1 }]);
+    const missing = left.physical.find((p) => p.missing)?.uuid ?? '';
+    expect(why(left, '/dev/vmvg/vm1', known)).toBe(
+      `/dev/vmvg/vm1 is partial: physical volumes ${missing} are missing`,
+    );
+  });
+
+  it('where LVM could not ask its kernel says neither active nor inactive', () => {
+    expect(whole.volumes.map((v) => [v.active, v.stateUnknown])).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    expect(report().volumes.some((v) => v.stateUnknown)).toBe(false);
+  });
+
+  it('of two groups of one name is not guessed at, not even with the right one known', () => {
+    expect(why(kept('two-groups-of-one-name'), '/dev/vmvg/vm1', known)).toContain('is ambiguous');
+  });
 });
