@@ -7,6 +7,7 @@
  * - A property that was asked for and withheld is an error. An empty answer is one only when nothing was withheld.
  */
 import { isFault, NoAnswer, type VimFault, Withheld } from './errors';
+import { type ObjectProperties, objectOf, type Properties, propertySpec, traversed } from './properties';
 import { Transport, type TransportOptions } from './transport';
 import {
   child,
@@ -20,7 +21,6 @@ import {
   refOf,
   textAt,
   type XmlNode,
-  xsiTypeOf,
 } from './xml';
 
 export interface SessionOptions extends TransportOptions {
@@ -46,12 +46,6 @@ export interface AskOptions {
   readonly signal?: AbortSignal | undefined;
   readonly deadlineMs?: number | undefined;
   readonly operationId?: string | undefined;
-}
-
-export type Properties = ReadonlyMap<string, XmlNode>;
-export interface ObjectProperties {
-  readonly ref: MoRef;
-  readonly properties: Properties;
 }
 
 const serviceInstance: MoRef = { type: 'ServiceInstance', value: 'ServiceInstance' };
@@ -262,38 +256,6 @@ export class Session {
     if (missing.length > 0) throw new Withheld('RetrievePropertiesEx', missing);
     return found;
   }
-}
-
-const propertySpec = (type: string, paths: readonly string[]): string =>
-  group('propSet', [leaf('type', type), paths.map((path) => leaf('pathSet', path))]);
-
-const traversed = (from: MoRef, type: string, path: string): string =>
-  group('objectSet', [
-    reference('obj', from),
-    leaf('skip', true),
-    group(
-      'selectSet',
-      [leaf('name', path), leaf('type', type), leaf('path', path), leaf('skip', false)],
-      'TraversalSpec',
-    ),
-  ]);
-
-function objectOf(object: XmlNode): {
-  object: ObjectProperties;
-  missing: { obj: MoRef; path: string; fault: string }[];
-} {
-  const ref = refAt(object, 'obj') ?? { type: '', value: '' };
-  const properties = new Map<string, XmlNode>();
-  for (const property of children(object, 'propSet')) {
-    const value = child(property, 'val');
-    if (value !== undefined) properties.set(textAt(property, 'name') ?? '', value);
-  }
-  const missing = children(object, 'missingSet').map((m) => ({
-    obj: ref,
-    path: textAt(m, 'path') ?? '',
-    fault: xsiTypeOf(child(m, 'fault', 'fault')) ?? 'untyped',
-  }));
-  return { object: { ref, properties }, missing };
 }
 
 function contentOf(node: XmlNode | undefined): ServiceContent {

@@ -1,7 +1,8 @@
 /** One VM as vCenter has it. Found by its instance UUID, whatever object it is today. */
 import { NoAnswer, isFault, Withheld } from './errors';
 import { hostPath } from './datastores';
-import type { AskOptions, Properties, Session } from './session';
+import type { Properties } from './properties';
+import type { AskOptions, Session } from './session';
 import {
   booleanAt,
   child,

@@ -16,8 +16,6 @@ import type {
   VolumeMovesPort,
 } from '../../activities/ports';
 import { DriverFault, type Fault, fault } from '../../domain/faults';
-import { vmId } from '../../domain/ids';
-import { limits } from '../../domain/limits';
 import type { Timestamp } from '../../domain/observations';
 import type {
   BeforeImage,
@@ -32,15 +30,16 @@ import { definitionText, shapeOf } from './definitions';
 import { hostPath, splitPath } from './datastores';
 import { asDriverFault, detailOf } from './driver-faults';
 import { isFault, VimFault } from './errors';
-import { imageOf } from './move-image';
+import { findMove } from './move-find';
+import { imageOf, specFor, vmOfOrder, wantedOf } from './move-image';
 import { observe, type Observed } from './move-reading';
 import { judgeDisks, type LeftFile } from './move-verdict';
 import { checkMove } from './preflight';
 import { removeLeftovers } from './remove-leftovers';
-import { cancelTask, isOver, nextOfTask, readTask, recentTasks, type TaskInfo, tasksSince } from './tasks';
+import { cancelTask, isOver, nextOfTask, readTask } from './tasks';
 import { findVm, readVm, type VimVm } from './virtual-machines';
 import { type Vcenters, type Vcenter } from './vcenter';
-import { group, leaf, type MoRef, reference, textAt } from './xml';
+import { leaf, type MoRef } from './xml';
 
 const submitMs = 60_000;
 const ok: ActOutcome = { kind: 'ok' };
@@ -91,8 +90,8 @@ class VolumeMoves implements VolumeMovesPort {
         }),
       );
     const spec = specFor(before, vm, direction);
-    if (typeof spec === 'string')
-      return told('refused', fault('MOVE_REFUSED', { vm: before.name, detail: spec }));
+    if ('hindrance' in spec)
+      return told('refused', fault('MOVE_REFUSED', { vm: before.name, detail: spec.hindrance }));
     return this.send(vcenter, before, vm.ref, spec.xml, signal);
   }
 
@@ -102,27 +101,7 @@ class VolumeMoves implements VolumeMovesPort {
     since: Timestamp,
     signal: AbortSignal,
   ): Promise<FoundTask> {
-    const vcenter = this.vcenters.of(before.order.hostId);
-    const tasks = await vcenter.look(signal, async () => {
-      const ref = await findVm(vcenter.session, vmOfOrder(before), { signal });
-      if (ref === undefined) return [];
-      const from = await serverTime(vcenter, since, signal);
-      const listed = [
-        ...(await tasksSince(vcenter.session, ref, from, { signal })),
-        ...(await recentTasks(vcenter.session, ref, { signal })),
-      ];
-      return listed.map((task) => ({ task, since: Date.parse(task.queuedAt) >= from.getTime() }));
-    });
-    // Newest last, so that a second attempt within the time is not taken for the first.
-    const ours = tasks
-      .filter((t) => t.since && isRelocation(t.task))
-      .sort(byQueueTime)
-      .at(-1);
-    if (ours !== undefined) return { kind: 'found', task: { id: ours.task.ref.value } };
-    const foreign = tasks.find((t) => !isOver(t.task));
-    if (foreign === undefined) return { kind: 'nothing', repeatable: false };
-    const detail = `${foreign.task.what} is ${foreign.task.state}`;
-    return { kind: 'foreign', fault: fault('MOVE_BUSY', { vm: before.name, detail }) };
+    return findMove(this.vcenters.of(before.order.hostId), before, since, signal);
   }
 
   async follow(
@@ -296,58 +275,10 @@ class VolumeMoves implements VolumeMovesPort {
 
 const taskRef = (task: MoveTask): MoRef => ({ type: 'Task', value: task.id });
 const pathsOf = (before: BeforeImage): string[] => before.disks.map((d) => d.at.path);
-const vmOfOrder = (before: BeforeImage): string => before.order.vmId ?? vmId('none');
 const notKnown = (before: BeforeImage, detail: string): MoveVerdict => ({
   kind: 'UNKNOWN',
   fault: fault('MOVE_NOT_KNOWN', { vm: before.name, detail }),
 });
-
-/** vSphere's own name, and the simulator's stock one. */
-const isRelocation = (task: TaskInfo): boolean => /^VirtualMachine\.(relocate|relocateVm)$/.test(task.what);
-const byQueueTime = (a: { task: TaskInfo }, b: { task: TaskInfo }): number =>
-  Date.parse(a.task.queuedAt) - Date.parse(b.task.queuedAt);
-
-/** A time of ours on vCenter's clock, a little earlier than it can have been. */
-async function serverTime(vcenter: Vcenter, at: Timestamp, signal: AbortSignal): Promise<Date> {
-  const asked = Date.now();
-  const answer = await vcenter.session.read(
-    'CurrentTime',
-    { type: 'ServiceInstance', value: 'ServiceInstance' },
-    [],
-    { signal },
-  );
-  const ahead = Date.parse(textAt(answer, 'returnval') ?? '') - asked;
-  return new Date(Date.parse(at) + (Number.isNaN(ahead) ? 0 : ahead) - limits.clockSkewMsMax);
-}
-
-function wantedOf(before: BeforeImage): Parameters<typeof observe>[1] {
-  const image = imageOf(before);
-  const folders = image.disks
-    .flatMap((d) => d.chain)
-    .map((f) => (splitPath(f)?.path ?? '').replace(/\/?[^/]*$/, ''));
-  return {
-    vcenter: image.vcenter,
-    instanceUuid: vmOfOrder(before),
-    vmRef: image.vmRef,
-    stores: [...new Set(image.disks.flatMap((d) => [d.from, d.to]))],
-    folders: [...new Set(folders)],
-  };
-}
-
-/** The specification, or what keeps it from being made. */
-function specFor(before: BeforeImage, vm: VimVm, direction: MoveDirection): { xml: string } | string {
-  const image = imageOf(before);
-  const locators: string[] = [];
-  for (const disk of vm.disks) {
-    const was = image.disks.find((d) => d.uuid === disk.uuid);
-    if (was === undefined) return `disk ${disk.label} (${disk.uuid}) was attached after everything was read`;
-    const to: MoRef = { type: 'Datastore', value: direction === 'there' ? was.to : was.from };
-    locators.push(group('disk', [leaf('diskId', disk.key), reference('datastore', to)]));
-  }
-  const gone = image.disks.find((d) => !vm.disks.some((now) => now.uuid === d.uuid));
-  if (gone !== undefined) return `disk ${gone.uuid} is no longer attached`;
-  return { xml: group('spec', locators) };
-}
 
 function leftoverOf(
   vcenter: Vcenter,
