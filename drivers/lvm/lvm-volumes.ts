@@ -18,7 +18,7 @@ import type { VmDisk } from '../../domain/records';
 import type { RunOnHost } from '../child-processes';
 import { activateScript, asRootScript, backingScript, deactivateScript, valuesIn } from './activation-script';
 import { type Judged, judgeVolume } from './judge-volume';
-import { type LvmReport, namesIn, reportFrom, reportScript } from './report';
+import { type LogicalVolume, type LvmReport, namesIn, reportFrom, reportScript } from './report';
 
 export interface LvmOptions {
   readonly runScript: RunOnHost;
@@ -82,17 +82,13 @@ class Lvm implements VolumesPort {
     if (own.length === 0) return;
     const report = await this.report(host, signal);
     for (const path of own) {
-      const judged = judgeVolume(report, path, undefined);
-      // What is not found there is not active there.
-      if (judged.kind === 'not' || !judged.volume.active) continue;
-      const { group, volume } = judged;
-      const args = [`${group.name}/${volume.name}`, volume.uuid];
+      const volume = activeVolume(report, host, path);
+      // What is not active there needs no taking back.
+      if (volume === undefined) continue;
+      const args = [`${volume.groupName}/${volume.name}`, volume.uuid];
       const end = await this.asRoot(host, deactivateScript, args, this.deadlines.actMs, signal);
       if (valuesIn(end.stdout).get('after') === 'active')
-        throw new DriverFault('HOST_COMMAND_FAILED', {
-          host,
-          detail: `${path} stays active: ${lastLine(end.stderr)}`,
-        });
+        throw notTakenBack(host, `${path} stays active: ${lastLine(end.stderr)}`);
     }
   }
 
@@ -226,6 +222,21 @@ class Lvm implements VolumesPort {
       return undefined;
     }
   }
+}
+
+const notTakenBack = (host: HostId, detail: string): DriverFault =>
+  new DriverFault('HOST_COMMAND_FAILED', { host, detail });
+
+/** By its names alone, since a volume that has lost a disk meanwhile is to be found too; never by a guess between two. */
+function activeVolume(report: LvmReport, host: HostId, path: string): LogicalVolume | undefined {
+  const names = namesIn(path);
+  const found = report.volumes.filter((v) => v.groupName === names?.group && v.name === names.volume);
+  if (found.some((v) => v.stateUnknown))
+    throw notTakenBack(host, `whether ${path} is active could not be read: LVM has no kernel there`);
+  const [active] = found.filter((v) => v.active);
+  if (active !== undefined && found.length > 1)
+    throw notTakenBack(host, `${path} is active, and ${found.length} volumes bear its name`);
+  return active;
 }
 
 const groupFacts = ({ groups, volumes }: LvmReport): VolumeGroupFact[] =>
