@@ -3,6 +3,7 @@ import { createLvmStorage } from '../../drivers/lvm';
 import { vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
 import { elsewhere, lvmHost, type LvmHost, lvmPool, openLvmHost, volumeDisk } from '../support/lvm-host';
+import { describeIf } from '../support/optional';
 import { describeOnRealHosts } from '../support/real-hosts';
 import { type Opened, notAborted, runContract } from './contract';
 import { evidenceAbout, permitFor } from './permits';
@@ -44,7 +45,12 @@ async function openVolumes(): Promise<Opened<VolumesSubject>> {
   return { subject, reset, close: () => host.close() };
 }
 
-describeOnRealHosts('on a real host with LVM', () => {
+const soak = process.env['VMEDIC_SOAK'] === 'true';
+const described = soak
+  ? describeOnRealHosts
+  : describeIf(false, 'it boots a machine with LVM five times; VMEDIC_SOAK=true runs it', 'beyond-ci');
+
+described('on a real host with LVM', () => {
   runContract('volumes', 'lvm', volumesContract, openVolumes, 'suite');
 
   describe('after its power was cut', () => {
