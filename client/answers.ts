@@ -4,6 +4,7 @@ import type { IncidentRecord, Trigger } from '../domain/records';
 import type {
   FenceHostResult,
   ReadmitHostResult,
+  MigrateVolumeResult,
   RecoverHostResult,
   RestartVmResult,
 } from '../workflows/inputs';
@@ -21,7 +22,7 @@ export interface Request {
   readonly needsApproval?: boolean;
 }
 
-export type WorkflowType = 'recoverHost' | 'fenceHost' | 'restartVm' | 'readmitHost';
+export type WorkflowType = 'recoverHost' | 'fenceHost' | 'restartVm' | 'readmitHost' | 'migrateVolume';
 
 export interface RunRef {
   readonly incidentId: IncidentId;
@@ -46,7 +47,8 @@ export type StartAnswer =
       readonly since: string;
     });
 
-export type RunResult = RecoverHostResult | RestartVmResult | FenceHostResult | ReadmitHostResult;
+export type RunResult =
+  RecoverHostResult | RestartVmResult | FenceHostResult | ReadmitHostResult | MigrateVolumeResult;
 
 /** How following a run ended. `waits`: it goes on, but a person is asked for something first. */
 export type Ending =

@@ -2,8 +2,9 @@
 import type { InventoryPort } from '../activities/ports';
 import { fault } from '../domain/faults';
 import { clusterOf, type Fleet, type Host, findHost } from '../domain/fleet';
-import { type ClusterId, hostId, type HostId, type IncidentId, isId } from '../domain/ids';
+import { type ClusterId, hostId, type HostId, type IncidentId, isId, type PoolId } from '../domain/ids';
 import type { IncidentRecord, VmRecord } from '../domain/records';
+import { diskKey, type DiskKey } from '../domain/volume-move';
 import { Refusal } from './errors';
 
 export function knownHost(fleet: Fleet, host: string): { id: HostId; cluster: ClusterId; declared: Host } {
@@ -45,4 +46,25 @@ export async function knownIncident(
   const record = await inventory.incident(id as IncidentId);
   if (record !== undefined) return record;
   throw new Refusal('usage', 'UNKNOWN_INCIDENT', `There is no incident ${id}`, 'vmedic incident list');
+}
+
+/** By UUID or by device name. */
+export function knownDisk(vm: VmRecord, disk: string): DiskKey {
+  const found = vm.shape.disks.find((d) => d.uuid === disk || d.device === disk || d.path === disk);
+  if (found !== undefined) return diskKey(found);
+  const known = vm.shape.disks.map((d) => diskKey(d)).join(', ') || 'none';
+  const { code, sentence, next } = fault('UNKNOWN_DISK', { vm: vm.name, disk, known });
+  throw new Refusal('usage', code, sentence, next);
+}
+
+export function knownPool(fleet: Fleet, pool: string): PoolId {
+  const found = fleet.pools.find((p) => p.id === pool);
+  if (found !== undefined) return found.id;
+  const known = fleet.pools.map((p) => p.id).join(', ') || 'none';
+  throw new Refusal(
+    'usage',
+    'UNKNOWN_POOL',
+    `There is no pool ${pool} in the config; known: ${known}`,
+    'vmedic config check',
+  );
 }

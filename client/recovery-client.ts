@@ -18,6 +18,7 @@ import {
   defaultTaskQueue,
   type FenceHostInput,
   type ReadmitHostInput,
+  type MigrateVolumeInput,
   type RecoverHostInput,
   type RestartVmInput,
   type RunMemo,
@@ -25,7 +26,7 @@ import {
 import { subject } from '../workflows/search-attributes';
 import type { Request, StartAnswer, WorkflowType } from './answers';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
-import { knownHost, knownVm } from './known';
+import { knownDisk, knownHost, knownPool, knownVm } from './known';
 import { busyAnswer, busyWith, lastRun, memoOf, refOf } from './runs';
 import { staticDetails } from './static-details';
 
@@ -55,6 +56,8 @@ interface Wanted {
   readonly clusterId: ClusterId;
   readonly workflowId: string;
   readonly request: Request;
+  /** What exactly is asked, where the same type may be asked for different things. */
+  readonly order?: string;
   readonly input: (incident: IncidentRecord['incidentId'], epoch: number, trigger: Trigger) => object;
 }
 
@@ -183,6 +186,33 @@ export class RecoveryClient {
     });
   }
 
+  /** Moves one disk of a VM to another declared pool; refused while the VM is recovered, and the other way round. */
+  async migrateVolume(vm: string, disk: string, to: string, request: Request): Promise<StartAnswer> {
+    const record = await knownVm(this.door.inventory, vm);
+    const key = knownDisk(record, disk);
+    const pool = knownPool(this.door.fleet, to);
+    return this.begin({
+      type: 'migrateVolume',
+      target: { kind: 'vm', vmId: record.vmId },
+      name: record.name,
+      clusterId: record.clusterId,
+      workflowId: workflowIds.vm(record.vmId),
+      request,
+      order: `${key} -> ${pool}`,
+      input: (incident, epoch, trigger): MigrateVolumeInput => ({
+        vmId: record.vmId,
+        name: record.name,
+        clusterId: record.clusterId,
+        hostId: record.hostId,
+        incidentId: incident,
+        epoch,
+        mode: modeOf(request),
+        trigger,
+        disks: [{ disk: key, to: pool }],
+      }),
+    });
+  }
+
   private async begin(wanted: Wanted): Promise<StartAnswer> {
     try {
       if (wanted.request.rehearse === true) return await this.rehearse(wanted);
@@ -262,8 +292,7 @@ export class RecoveryClient {
     const last = await lastRun(this.door.client, open.workflowId);
     if (last?.status.name !== 'RUNNING') return 'run-gone';
     // A recovery and a readmission share the host's ID, and are not the same.
-    if (memoOf(last)?.incidentId !== open.incidentId || last.type !== wanted.type)
-      return busyAnswer(this.door, last);
+    if (!isSameWork(last, open.incidentId, wanted)) return busyAnswer(this.door, last);
     return this.sameAnswer(last, open.incidentId, wanted);
   }
 
@@ -321,8 +350,7 @@ export class RecoveryClient {
     }
     const holder = await lastRun(this.door.client, wanted.workflowId);
     if (holder?.status.name !== 'RUNNING') return 'changed-meanwhile';
-    if (memoOf(holder)?.incidentId !== id || holder.type !== wanted.type)
-      return busyAnswer(this.door, holder);
+    if (!isSameWork(holder, id, wanted)) return busyAnswer(this.door, holder);
     const same = await this.sameAnswer(holder, id, wanted);
     return same === 'run-gone' ? 'changed-meanwhile' : same;
   }
@@ -352,7 +380,10 @@ export class RecoveryClient {
 
   private options(wanted: Wanted, id: IncidentRecord['incidentId'], epoch: number, workflowId: string) {
     const { request, target, type, name } = wanted;
-    const memo: RunMemo = { incidentId: id, requestedBy: request.by, reason: request.reason };
+    const memo: RunMemo = {
+      ...{ incidentId: id, requestedBy: request.by, reason: request.reason },
+      ...(wanted.order !== undefined && { order: wanted.order }),
+    };
     return {
       workflowId,
       taskQueue: this.door.taskQueue ?? defaultTaskQueue,
@@ -368,6 +399,16 @@ export class RecoveryClient {
     } as const;
   }
 }
+
+/** A VM's ID stands for several types of work, and a move for a disk and a place: only the very same is joined. */
+const isSameWork = (
+  run: WorkflowExecutionDescription,
+  id: IncidentRecord['incidentId'],
+  { type, order }: Wanted,
+): boolean => {
+  const memo = memoOf(run);
+  return memo?.incidentId === id && run.type === type && memo.order === order;
+};
 
 const modeOf = (request: Request): RecoverHostInput['mode'] =>
   request.rehearse === true ? 'rehearse' : 'act';

@@ -1,6 +1,7 @@
 /** Every function exported here is a workflow type: names are stable for ever. */
 export { checkReadiness } from './check-readiness';
 export { fenceHost } from './fence-host';
+export { migrateVolume } from './migrate-volume';
 export { recoverHost } from './recover-host';
 export { readmitHost } from './readmit-host';
 export { releaseLocks } from './release-locks';

@@ -84,7 +84,8 @@ async function alreadyClosed(
     { ...document, incident },
     `Incident ${answer.incidentId}: ${answer.sentence}${summary}\n  timeline:  vmedic incident show ${answer.incidentId}`,
   );
-  return incident?.outcome === undefined || ['recovered', 'dismissed', 'rehearsed'].includes(incident.outcome)
+  return incident?.outcome === undefined ||
+    ['recovered', 'dismissed', 'rehearsed', 'moved'].includes(incident.outcome)
     ? exitCodes.done
     : exitCodes.partly;
 }
@@ -109,7 +110,8 @@ export function codeOf(ending: Ending): ExitCode {
 function wentWell(result: RunResult): boolean {
   if ('outcome' in result) return ['recovered', 'dismissed', 'rehearsed'].includes(result.outcome);
   if ('kind' in result) return ['fenced', 'readmitted', 'rehearsed'].includes(result.kind);
-  return result.phase === 'running' || result.would.length > 0;
+  if (result.phase === 'rehearsed') return result.fault === undefined;
+  return result.phase === 'running' || result.phase === 'moved' || result.would.length > 0;
 }
 
 function endingText(context: Context, ending: Ending, run: RunRef): string {
@@ -142,5 +144,6 @@ function resultText({ out: { paint } }: Context, result: RunResult): string {
     if (result.kind === 'fenced') return `${result.evidence.hostId} is off (${result.evidence.method})`;
     return 'why' in result ? `not fenced (${result.kind}): ${result.why}` : 'nothing would be done';
   }
+  if (!('target' in result)) return result.sentence;
   return `${result.name}: ${result.phase}${result.target === undefined ? '' : ` on ${result.target}`}`;
 }

@@ -1,15 +1,17 @@
 /** What the suites need of real hosts. One lab serves a whole suite; it is made whole again before each case. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createDirectoryStorage } from '../../drivers/directory';
 import { createFenceAgents } from '../../drivers/fence-agents';
 import { createSurvey } from '../../drivers/host-survey';
-import { shapeOf } from '../../drivers/libvirt';
+import { createLibvirtVolumeMoves, shapeOf } from '../../drivers/libvirt';
 import type { Pool } from '../../domain/fleet';
-import { fenceDeviceId, hostId, type HostId, vmId } from '../../domain/ids';
+import { fenceDeviceId, hostId, type HostId, poolId, vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
 import type { LabVm } from '../../lab/lab-vm';
+import { runOrThrow } from '../../lab/run';
 import { definitionOf, type DriverLab, labPool, openDriverLab } from '../support/driver-lab';
 import { eventually, notAborted, type Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
@@ -17,6 +19,7 @@ import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
 import type { SurveySubject } from './survey.contract';
+import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
 import type { VolumesSubject } from './volumes.contract';
 
 const a = hostId('hv-a');
@@ -226,4 +229,69 @@ export async function openSurvey(): Promise<Opened<SurveySubject>> {
     },
   };
   return { subject, reset: () => world.reset(), close: () => world.close() };
+}
+
+export async function openVolumeMoves(): Promise<Opened<VolumeMovesSubject>> {
+  const world = await openDriverLab();
+  const folders = { first: `${world.lab.folder}/disks`, second: `${world.lab.folder}/disks-2` };
+  const second = poolId('lab-second');
+  const pools: Pool[] = [
+    { id: labPool, type: 'dir', path: folders.first, lockStrategy: 'none' },
+    { id: second, type: 'dir', path: folders.second, lockStrategy: 'none' },
+  ];
+  const commands = world.hostCommands();
+  const ids = world.lab.hosts.map((h) => hostId(h.id));
+  const port = createLibvirtVolumeMoves({
+    gateway: world.gateway,
+    hosts: world.lab.hosts.map((h) => ({ id: hostId(h.id), uri: h.uri })),
+    clusterOf: () => ids,
+    pools,
+    poolOf: (path) => pools.find((p) => path.startsWith(`${p.path}/`))?.id,
+    runScript: commands.runScript,
+  });
+  const labVm = (vm: MovableVm): LabVm => world.lab.vm(vm.name);
+  const notHere = (): Promise<never> => Promise.reject(new Error('the lab cannot arrange this'));
+  const subject: VolumeMovesSubject = {
+    ...{ port, target: second },
+    async newVm(state) {
+      const vm = await world.newVm({ home: a });
+      await vm.define();
+      if (state === 'running') {
+        await vm.start();
+        await vm.beatsBeyond(0);
+      }
+      return { vmId: vmId(vm.uuid), hostId: a, name: vm.name, disks: ['vda'] };
+    },
+    world: {
+      // As an operator would ask: what the next start opens.
+      filesOf: async (vm) =>
+        (await world.lab.host(vm.hostId).virshOrThrow(['domblklist', vm.name, '--inactive', '--details']))
+          .split('\n')
+          .flatMap((line) => /\sdisk\s+\S+\s+(\/.*\S)\s*$/.exec(line)?.[1] ?? []),
+      isOn: async (path, pool) => path.startsWith(`${pool === second ? folders.second : folders.first}/`),
+      exists: async (path) => existsSync(path),
+      contentOf: async (path) => {
+        const raw = `${path}.as-raw`;
+        await runOrThrow('qemu-img', ['convert', '-U', '-O', 'raw', path, raw], { timeoutMs: 20_000 });
+        const sum = createHash('sha256').update(readFileSync(raw)).digest('hex');
+        rmSync(raw);
+        return sum;
+      },
+      runs: async (vm) => (await labVm(vm).state()) === 'running',
+      unregister: (vm) => labVm(vm).undefine(),
+      unlink: async (path) => rmSync(path),
+      fillTarget: notHere,
+      setManner: notHere,
+      endMoves: notHere,
+      begun: async (vm) => readdirSync(folders.second).filter((f) => f.startsWith(`${vm.name}-`)).length,
+      silenceHost: (host) => world.hangDaemon(world.lab.host(host)),
+      powerOff: (host) => world.lab.host(host).powerOff(),
+    },
+  };
+  const close = async (): Promise<void> => {
+    await port.close();
+    await commands.close();
+    await world.close();
+  };
+  return { subject, reset: () => world.reset(), close };
 }

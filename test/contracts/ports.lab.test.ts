@@ -2,9 +2,17 @@ import { describeOnRealHosts } from '../support/real-hosts';
 import { runContract } from './contract';
 import { fencingContract } from './fencing.contract';
 import { hostCommandsContract } from './host-commands.contract';
-import { openFenceAgents, openHostCommands, openStorageLocks, openSurvey, openVolumes } from './lab-subjects';
+import {
+  openFenceAgents,
+  openHostCommands,
+  openStorageLocks,
+  openSurvey,
+  openVolumeMoves,
+  openVolumes,
+} from './lab-subjects';
 import { storageLocksContract } from './storage-locks.contract';
 import { surveyContract } from './survey.contract';
+import { volumeMovesContract } from './volume-moves.contract';
 import { volumesContract } from './volumes.contract';
 
 describeOnRealHosts('on real hosts', () => {
@@ -13,5 +21,6 @@ describeOnRealHosts('on real hosts', () => {
   runContract('hostCommands', 'host-commands', hostCommandsContract, openHostCommands, 'suite');
   runContract('storageLocks', 'directory', storageLocksContract, openStorageLocks, 'suite');
   runContract('survey', 'host-survey', surveyContract, openSurvey, 'suite');
+  runContract('volumeMoves', 'libvirt', volumeMovesContract, openVolumeMoves, 'suite');
   runContract('volumes', 'directory', volumesContract, openVolumes, 'suite');
 });

@@ -15,6 +15,7 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   releaseLocks: endings.releaseLocks,
   restartVm: [...endings.restartVm, failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
   readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed'],
+  migrateVolume: [],
   watchFleet: ['cancelled'],
   checkReadiness: endings.checkReadiness,
 };

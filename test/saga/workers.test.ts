@@ -2,9 +2,7 @@
  * The worker is killed (SIGKILL, a real process) right before and right after the effect of each step's own call, while the datacenter, a
  * process of its own, goes on. CI runs a sample that the date seeds; `make soak` runs the whole product.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { RecoveryClient } from '../../client/recovery-client';
 import { workflowIds } from '../../domain/ids';
@@ -17,6 +15,7 @@ import { freshInventory, type FreshInventory } from '../support/inventory';
 import { discover } from '../support/recovery-system';
 import { temporalAddress } from '../support/servers';
 import { simulatedElsewhere } from '../support/simulated-process';
+import { SupervisedWorker } from '../support/supervised-worker';
 
 const calls = [
   { step: 'fenceHost.switch-off', port: 'fencing', call: 'off' },
@@ -40,39 +39,6 @@ function sample<T>(all: readonly T[]): T[] {
 
 const cases = process.env['VMEDIC_SOAK'] === 'true' ? whole : sample(whole);
 
-/** Keeps one worker alive, as a service manager does, and counts how often it had to. */
-class Supervised {
-  deaths = 0;
-  private child: ChildProcess | undefined;
-  private over = false;
-
-  constructor(private readonly args: readonly string[]) {
-    this.start();
-  }
-
-  private start(): void {
-    const preload = ['-r', join(__dirname, '../support/typescript-child.cjs')];
-    const entry = join(__dirname, '../support/simulated-worker-main.ts');
-    const child = spawn(process.execPath, [...preload, entry, ...this.args], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: process.env,
-    });
-    this.child = child;
-    child.once('exit', () => {
-      if (this.over) return;
-      this.deaths += 1;
-      this.start();
-    });
-  }
-
-  async end(): Promise<void> {
-    this.over = true;
-    const gone = new Promise((resolve) => this.child?.once('exit', resolve));
-    this.child?.kill('SIGKILL');
-    await gone;
-  }
-}
-
 it.each(cases)(
   `survives a worker killed $when $call of $port ($step) [seed ${seed}]`,
   async ({ port, call, when }) => {
@@ -89,7 +55,7 @@ it.each(cases)(
     const { control, ports, fleet } = world.connection;
     await discover({ ...ports, inventory: store.inventory }, fleet);
     const taskQueue = `kill-${randomUUID()}`;
-    const worker = new Supervised([world.socket, store.url, taskQueue]);
+    const worker = new SupervisedWorker([world.socket, store.url, taskQueue]);
     const connection = await Connection.connect({ address: temporalAddress() });
     try {
       const client = new Client({ connection });

@@ -13,7 +13,7 @@ import { RecoveryClient } from '../../client/recovery-client';
 import { fenceDeviceId, type IncidentId, workflowIds } from '../../domain/ids';
 import type { FaultRule, SampleOptions, WorldSpec } from '../../drivers/simulated';
 import { sampleWorld } from '../../drivers/simulated';
-import type { RecoverHostResult, RestartVmResult } from '../../workflows/inputs';
+import type { MigrateVolumeResult, RecoverHostResult, RestartVmResult } from '../../workflows/inputs';
 import type { StuckResolution } from '../../workflows/messages';
 import { quickPolicy, type RecoverySystem, recoverySystem, testTrigger } from '../support/recovery-system';
 
@@ -34,6 +34,8 @@ type Step = { readonly when?: string; readonly note: string } & (
   | { readonly do: 'watch' }
   /** Whatever run is started for this VM or host is followed to its end. */
   | { readonly do: 'follow'; readonly host?: string; readonly vm?: string }
+  /** Every disk of the VM, to the second pool. */
+  | { readonly do: 'move'; readonly vm: string }
   | { readonly do: 'reports'; readonly host: string; readonly count: number }
   | { readonly do: 'tell'; readonly host: string; readonly update: string; readonly reason: string }
   | {
@@ -132,7 +134,10 @@ class Player {
   private plain(text: string): string {
     let plain = text.replaceAll(this.system.prefix, '');
     for (const { id, name } of this.system.spec.vms) plain = plain.replaceAll(id, name);
-    return plain.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>').replace(/-ev\d+/g, '-ev<n>');
+    return plain
+      .replace(/\bm[0-9a-f]{12}\b/g, '<move>')
+      .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+      .replace(/-ev\d+/g, '-ev<n>');
   }
 
   private listen(inventory: InventoryPort): void {
@@ -195,6 +200,12 @@ class Player {
         if (host !== undefined)
           this.followLater(`host ${system.host(host)}`, workflowIds.host(system.host(host)));
         return;
+      }
+      case 'move': {
+        const to = system.spec.pools[1]!.id;
+        const disks = system.spec.vms.find((v) => v.name === step.vm)?.disks ?? [];
+        const order = { disks: disks.map((d) => ({ disk: d.device, to })) };
+        return this.follow(`move of ${step.vm}`, await system.migrateVolume(step.vm, order));
       }
       case 'reports':
         return this.report(step.host, step.count);
@@ -260,7 +271,7 @@ class Player {
   private follow(what: string, run: WorkflowHandle): void {
     const ended = async (): Promise<void> => {
       try {
-        const result = (await run.result()) as RecoverHostResult | RestartVmResult;
+        const result = (await run.result()) as RecoverHostResult | RestartVmResult | MigrateVolumeResult;
         this.write(
           `= ${what}: ${'outcome' in result ? `${result.outcome}, ${result.sentence}` : result.phase}`,
         );

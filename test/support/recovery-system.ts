@@ -20,6 +20,7 @@ import { simulatedPorts } from '../../drivers/simulated/simulated-ports';
 import { World } from '../../drivers/simulated/world';
 import type { WorldSpec } from '../../drivers/simulated/world-spec';
 import {
+  type MigrateVolumeInput,
   powerQueue,
   type FenceHostInput,
   type RecoverHostInput,
@@ -27,7 +28,7 @@ import {
   type RestartVmInput,
   type RestartVmResult,
 } from '../../workflows/inputs';
-import type { fenceHost, recoverHost, restartVm } from '../../workflows';
+import type { fenceHost, migrateVolume, recoverHost, restartVm } from '../../workflows';
 import { freshInventory } from './inventory';
 import { temporalAddress, workflowBundlePath } from './servers';
 
@@ -44,6 +45,13 @@ export const quickPolicy = {
     missingVms: 'restart',
     restartBudget: { restarts: 3, perMs: 60_000 },
   },
+} as const;
+
+export const quickPace = {
+  preflightMs: 300,
+  roundMs: { first: 20, max: 100 },
+  settleMs: 30,
+  readBackMs: 400,
 } as const;
 
 export interface RecoverySystem {
@@ -70,6 +78,11 @@ export interface RecoverySystem {
   restartVm(name: string, options?: Partial<RestartVmInput>): Promise<WorkflowHandle<typeof restartVm>>;
   /** Begins the watch over the cluster, which acts by itself from then on. */
   watch(everyMs?: number): Promise<void>;
+  /** Moves the VM's first disk, or the disks named, to the second pool of the world. */
+  migrateVolume(
+    name: string,
+    options?: Partial<MigrateVolumeInput>,
+  ): Promise<WorkflowHandle<typeof migrateVolume>>;
   /** Ends the worker as a crash would (nothing is waited for), or starts a new one. */
   stopWorker(): Promise<void>;
   startWorker(): Promise<void>;
@@ -276,6 +289,21 @@ function asking(client: Client, taskQueue: string, spec: WorldSpec, prefix: stri
         taskQueue,
         args: [{ ...order, trigger: testTrigger(), ...more, brief: undefined }],
         memo: memo(id),
+      });
+    },
+    migrateVolume(name: string, more: Partial<MigrateVolumeInput> = {}) {
+      const epoch = more.epoch ?? 1;
+      const id = incidentId({ kind: 'vm', vmId: vm(name) }, epoch);
+      const hostOfVm = spec.vms.find((v) => v.name === name)?.hostId ?? host('a');
+      const input: MigrateVolumeInput = {
+        ...{ vmId: vm(name), name, clusterId: cluster, hostId: hostOfVm, incidentId: id, epoch, mode: 'act' },
+        ...{ trigger: testTrigger(), disks: [{ disk: 'vda', to: spec.pools[1]!.id }], pace: quickPace },
+        ...more,
+      };
+      const workflowId =
+        input.mode === 'act' ? workflowIds.vm(vm(name)) : workflowIds.rehearsal(vm(name), randomUUID());
+      return client.workflow.start<typeof migrateVolume>('migrateVolume', {
+        ...{ workflowId, taskQueue, args: [input], memo: memo(id) },
       });
     },
     restartVm(name: string, more: Partial<RestartVmInput> = {}) {

@@ -180,7 +180,17 @@ describe('every command', () => {
           'doctor vcenter',
         ],
         ...['host list', 'host show', 'host recover', 'host fence', 'host readmit', 'host maintenance'],
-        ...['vm list', 'vm show', 'vm restart', 'vm protect', 'vm unprotect', 'arm', 'disarm', 'readiness'],
+        ...[
+          'vm list',
+          'vm show',
+          'vm restart',
+          'vm migrate-volume',
+          'vm protect',
+          'vm unprotect',
+          'arm',
+          'disarm',
+          'readiness',
+        ],
         ...['server', 'setup', 'token create', 'token list', 'token revoke'],
         ...['acknowledge', 'export', 'verify'].map((n) => `incident ${n}`),
         ...['list', 'show', 'watch', 'attest-fenced', 'approve', 'hold', 'resume', 'resolve', 'abort'].map(

@@ -65,6 +65,21 @@ export function addVmCommands(program: Command, state: Program): void {
       options: askingOptions(state.io, 'required'),
       run: (context) => protect(context, to),
     });
+  addCommand(vm, state, {
+    usage: 'migrate-volume <vm>',
+    summary: 'move a disk of a VM to another pool: verified, or taken back; the VM may run meanwhile',
+    examples: [
+      'vmedic vm migrate-volume web-1 --disk vda --to fast --wait',
+      'vmedic vm migrate-volume web-1 --disk vda --to fast --dry-run',
+      'vmedic incident abort INCIDENT --reason "the pool is needed"',
+    ],
+    options: [
+      ...startOptions(state.io, 'optional'),
+      new Option('--disk <disk>', 'which disk: its device name or UUID, as in vm show').makeOptionMandatory(),
+      new Option('--to <pool>', 'the pool of the config that it goes to').makeOptionMandatory(),
+    ],
+    run: migrate,
+  });
 }
 
 async function protect(context: Context, to: boolean): Promise<ExitCode> {
@@ -76,6 +91,16 @@ async function protect(context: Context, to: boolean): Promise<ExitCode> {
     : `${vm.name} is not protected: it is neither recovered nor missed.\n  ${context.out.paint.dim('next:')} vmedic vm protect ${vm.name} --reason "..."`;
   context.out.result({ vmId: vm.vmId, name: vm.name, protected: to }, words);
   return exitCodes.done;
+}
+
+/** Its timeline and its percentage are the progress. */
+async function migrate(context: Context): Promise<ExitCode> {
+  const recoveries = await (await context.session()).recoveries();
+  const [disk, to] = [text(context, 'disk'), text(context, 'to')];
+  return conclude(
+    context,
+    await recoveries.migrateVolume(argument(context, 0), disk, to, requestOf(context)),
+  );
 }
 
 async function list(context: Context): Promise<ExitCode> {
