@@ -7,7 +7,7 @@
  */
 import type { Host, VmPolicy } from '../domain/fleet';
 import { bootByIds } from '../domain/judge-boot';
-import { type HostVmList, type ObservedVm } from '../domain/observations';
+import type { HostVmList, ObservedVm } from '../domain/observations';
 import type { HostRecord, VmRecord } from '../domain/records';
 import { mayTakeUp, type VmFinding, vmFinding } from '../domain/watch-rules';
 import { nowIso, signal } from './environment';

@@ -1,6 +1,5 @@
 /** A VM that stops on a host that lives: left alone for a grace, proven to run nowhere, and started again within its budget. */
-import type { VmId } from '../../domain/ids';
-import { incidentId, workflowIds } from '../../domain/ids';
+import { incidentId, type VmId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord } from '../../domain/records';
 import { approveFencingUpdate, resolveStuckUpdate } from '../../workflows/messages';
 import { judge } from '../support/judge';
