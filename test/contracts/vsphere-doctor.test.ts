@@ -57,14 +57,17 @@ describeOnVcenter('vmedic doctor vcenter', () => {
     ],
   });
 
-  async function run(written: object): Promise<{ code: number; findings: VcenterFinding[]; said: string }> {
+  async function run(
+    written: object,
+    more: readonly string[] = [],
+  ): Promise<{ code: number; findings: VcenterFinding[]; said: string }> {
     const file = join(folder, 'vmedic.yaml');
     writeFileSync(file, stringify(written));
     writeFileSync(join(folder, 'password'), sim.password, { mode: 0o600 });
     const said: string[] = [];
     const print = (text: string): void => void said.push(text);
     const io = { env: {}, cwd: folder, stdout: print, stderr: () => undefined, live: false, color: false };
-    const code = await main(['doctor', 'vcenter', '--config', file, '--json'], io);
+    const code = await main(['doctor', 'vcenter', '--config', file, '--json', ...more], io);
     const { findings = [] } = JSON.parse(said.join('')) as { findings?: VcenterFinding[] };
     return { code, findings, said: said.join('') };
   }
@@ -112,6 +115,41 @@ describeOnVcenter('vmedic doctor vcenter', () => {
     expect(code).toBe(3);
     expect(blocking(findings)).toEqual([expect.stringContaining(sentence)]);
     expect(said).not.toContain(sim.password);
+  });
+
+  it('names what it would move of a scratch VM, moves it when told so, and brings it back', async () => {
+    const [name = ''] = Object.keys((await sim.state()).vms);
+    const stores = {
+      pools: ['LocalDS_0', 'LocalDS_1'].map((id) => ({
+        id,
+        type: 'vmfs',
+        path: `/vmfs/volumes/${id}`,
+        lockStrategy: 'none',
+      })),
+    };
+    const written = {
+      ...config(),
+      ...stores,
+      clusters: config().clusters.map((c) => ({
+        ...c,
+        hosts: c.hosts.map((h) => ({ ...h, pools: ['LocalDS_0', 'LocalDS_1'] })),
+      })),
+    };
+    const order = ['--move-scratch-vm', name, '--to', 'LocalDS_1'];
+    const named = await run(written, order);
+    expect(named.code).toBe(0);
+    expect(named.said).toContain(`would move`);
+    expect(await sim.calls('RelocateVM_Task')).toEqual([]);
+    const done = await run(written, [...order, '--yes']);
+    expect(done.said).toContain('there: vCenter');
+    expect(done.code).toBe(0);
+    expect(await sim.calls('RelocateVM_Task')).toHaveLength(2);
+    expect((await sim.state()).vms[name]?.disks[0]?.file).toContain('[LocalDS_0]');
+    await sim.plan({ preset: 'lie' });
+    expect((await run(written, [...order, '--yes'])).code).toBe(3);
+    await sim.order('vm', { vm: name, power: 'on' });
+    const running = await run(written, [...order, '--yes']);
+    expect([running.code, running.said]).toEqual([3, expect.stringContaining('a scratch VM is off')]);
   });
 
   it('has nothing to look at without a vCenter, and says where one is declared', async () => {
