@@ -2,6 +2,7 @@
 import type { Fleet } from '../domain/fleet';
 import { millisOf } from '../domain/observations';
 import { armCommand, disarmedSentence } from '../domain/armed';
+import { countOf, type ReadinessReport } from '../domain/readiness';
 import type { AlertRecord, ArmSwitch, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import type { TemporalSession } from './temporal';
@@ -24,8 +25,10 @@ export function troublesOf(seen: {
   readonly alerts: readonly AlertRecord[];
   readonly unpolled: readonly string[];
   readonly switches?: readonly ArmSwitch[];
+  /** The newest check of each cluster that was ever checked. */
+  readonly checks?: readonly (ReadinessReport | undefined)[];
 }): Trouble[] {
-  const { fleet, hosts, vms, open, alerts, unpolled, switches = [] } = seen;
+  const { fleet, hosts, vms, open, alerts, unpolled, switches = [], checks = [] } = seen;
   const troubledHosts = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
   const troubledVms = open.flatMap((i) => (i.target.kind === 'vm' ? [i.target.vmId] : []));
   return [
@@ -68,7 +71,18 @@ export function troublesOf(seen: {
         since: v.observed.at,
         next: `vmedic vm restart ${v.name}`,
       })),
+    ...checks.flatMap(unreadiness),
   ];
+}
+
+/** Nothing is down for it yet, so it comes last. */
+function unreadiness(report: ReadinessReport | undefined): Trouble[] {
+  if (report === undefined) return [];
+  const wouldNot = countOf(report, 'would-not');
+  if (wouldNot === 0) return [];
+  const all = wouldNot + countOf(report, 'comes-back');
+  const what = `${wouldNot} of ${all} protected VMs of ${report.clusterId} would not come back if their host failed, as last checked`;
+  return [{ what, since: report.at, next: 'vmedic readiness' }];
 }
 
 function hostTrouble(record: HostRecord | undefined, id: string): Trouble[] {

@@ -4,7 +4,7 @@ import { exitCodes } from '../../client/cli/exit-codes';
 import { troublesOf } from '../../client/troubles';
 import { codeOf } from '../../client/cli/wait';
 import type { Ending } from '../../client/answers';
-import { hostId } from '../../domain/ids';
+import { clusterId, hostId } from '../../domain/ids';
 import { fleet, folder, host, incident, now, vm } from '../support/command-line';
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,6 +23,22 @@ describe('status', () => {
 
   it('has nothing to say when everything is well', () => {
     expect(seen()).toEqual([]);
+  });
+
+  it('says last how many VMs would not come back, as last checked, and nothing where all would', () => {
+    const judged = (verdict: 'would-not' | 'comes-back') => ({
+      ...{ vmId: vm('web').vmId, name: 'web', hostId: hostId('hv-a'), target: undefined },
+      ...{ verdict, because: [], risks: [] },
+    });
+    const check = (...verdicts: Parameters<typeof judged>[0][]) => ({
+      ...{ clusterId: clusterId('one'), at: now(), findings: [] },
+      vms: verdicts.map(judged),
+    });
+    expect(seen({ checks: [undefined, check('comes-back')] })).toEqual([]);
+    expect(seen({ checks: [check('would-not', 'comes-back')], unpolled: ['q'] }).map((t) => t.what)).toEqual([
+      expect.stringContaining('no worker takes work'),
+      '1 of 2 protected VMs of one would not come back if their host failed, as last checked',
+    ]);
   });
 
   it('names each trouble once, with the next command', () => {

@@ -28,7 +28,8 @@ async function status(context: Context): Promise<ExitCode> {
     session.temporal(),
   ]);
   const unpolled = await queuesWithoutWorker(temporal);
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches });
+  const checks = await Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id)));
+  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, checks });
   const { out } = context;
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
   const up = watched.filter((v) => v.observed.state === 'running').length;
