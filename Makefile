@@ -1,7 +1,7 @@
 # Every target can be run from a fresh clone, as root or not, and installs what it lacks; a second run starts in seconds. What is
 # built or downloaded besides npm packages stays outside the checkout: VMEDIC_CACHE, by default /var/cache/vmedic or ~/.cache/vmedic.
 .DEFAULT_GOAL := help
-.PHONY: help install packages monitoring node npm build temporal vsphere-sim demo test verify bench soak lint format format-check types clean
+.PHONY: help install packages monitoring node npm build temporal vsphere-sim storage-image demo test verify bench soak lint format format-check types clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 .NOTPARALLEL:
@@ -20,7 +20,7 @@ help: ## this list
 demo: install ## cut a host's power and see its VMs come back; DATACENTER=kvm|simulated
 	@DATACENTER=$(DATACENTER) bin/vmedic demo
 
-test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring temporal vsphere-sim) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
+test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring temporal vsphere-sim storage-image) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
 	@$(AS_USER) node node_modules/jest/bin/jest.js $(if $(ONLY),--selectProjects $(ONLY)) $(ARGS)
 
 verify: npm format-check lint types ## what CI runs: format, lint, types, import rules, all tests, a demo
@@ -30,8 +30,9 @@ verify: npm format-check lint types ## what CI runs: format, lint, types, import
 bench: install ## how fast, as ratios to the bare calls; ARGS=...
 	@$(AS_USER) node dist/bench/main.js $(ARGS)
 
-soak: install ## random incidents for as long as asked; SEEDS=10000
+soak: install storage-image ## random incidents for as long as asked; SEEDS=10000
 	@VMEDIC_SOAK=true VMEDIC_SEEDS=$(or $(SEEDS),10000) $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects saga simulation $(ARGS)
+	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects lab contracts --testPathPatterns 'nfs' $(ARGS)
 
 install: packages npm build temporal ## everything the commands above need, and nothing else
 
@@ -63,6 +64,9 @@ temporal: build
 
 vsphere-sim: build ## the vCenter simulator, where Go is there; tests that need it are left out elsewhere, and say so
 	@$(AS_USER) node dist/lab/vsphere/provision.js
+
+storage-image: build
+	@$(AS_USER) node dist/lab/storage/provision.js
 
 lint: npm ## eslint with type information
 	@echo "linting" >&2

@@ -153,7 +153,10 @@ async function poolFacts(
   hosts: readonly HostFacts[],
   vms: readonly VmRecord[],
 ): Promise<PoolFacts> {
-  const [strategy, lockTest] = await Promise.all([strategyOf(env, pool, vms), lockTestOf(env, pool, hosts)]);
+  const [strategy, lockTest] = await Promise.all([
+    strategyOf(env, pool, hosts, vms),
+    lockTestOf(env, pool, hosts),
+  ]);
   return { pool, strategy, lockTest };
 }
 
@@ -161,6 +164,7 @@ async function poolFacts(
 async function strategyOf(
   env: Environment,
   pool: Pool,
+  hosts: readonly HostFacts[],
   vms: readonly VmRecord[],
 ): Promise<PoolFacts['strategy']> {
   if (pool.lockStrategy === 'unsupported') return undefined;
@@ -169,7 +173,10 @@ async function strategyOf(
   const images = vms.flatMap((v) =>
     v.shape.disks.filter((d) => d.poolId === pool.id && !d.shareable).map((d) => d.path),
   );
-  const listing = await read(env.storageLocks.list(pool.id, images, signal()));
+  // Whose they are does not matter here, only that they can be read.
+  const suspect = vms[0]?.hostId ?? hosts[0]?.host.id;
+  if (suspect === undefined) return undefined;
+  const listing = await read(env.storageLocks.list(pool.id, images, suspect, signal()));
   return listing.kind === 'read' ? { kind: 'read', value: 'answers' } : listing;
 }
 

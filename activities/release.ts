@@ -1,4 +1,5 @@
 /** Frees a dead host's locks on its own VMs' images, pool by pool: list, check whose, release, list again. Needs evidence. */
+import { Context } from '@temporalio/activity';
 import type { FenceEvidence } from '../domain/evidence';
 import { DriverFault, type Fault, fault } from '../domain/faults';
 import { findPool } from '../domain/fleet';
@@ -8,10 +9,17 @@ import { freshEvidence } from './fence';
 import { faultOf } from './fault-boundary';
 import { mustBeArmed } from './armed';
 import { declaredCluster, type Environment, signal, tell } from './environment';
+import type { HeldLock } from './ports';
 
 export type ReleaseResult =
   | { readonly kind: 'free'; readonly sentences: readonly string[] }
   | { readonly kind: 'blocked'; readonly faults: readonly Fault[] };
+
+/**
+ * A pool that is not answered for this often holds up its own VMs only: they wait at the pool, and VMs on other pools go on. Each attempt
+ * has waited for the pool's own deadlines already.
+ */
+const attemptsForAPool = 4;
 
 export const releaseActivities = (env: Environment) => ({
   async releaseHostLocks(input: {
@@ -20,29 +28,46 @@ export const releaseActivities = (env: Environment) => ({
     evidence: FenceEvidence;
     vmIds: readonly VmId[];
     mode: 'act' | 'rehearse';
+    alone?: true;
   }): Promise<ReleaseResult> {
     if (input.mode === 'act') await mustBeArmed(env, declaredCluster(env, input.hostId).id);
     const images = await imagesByPool(env, input.vmIds);
     const sentences: string[] = [];
     const faults: Fault[] = [];
+    const silent: Fault[] = [];
+    let last: unknown;
     for (const [pool, paths] of images) {
       try {
         sentences.push(await releasePool(env, pool, paths, input));
       } catch (error) {
         const known = faultOf(error);
-        if (known === undefined || known.class === 'transient') throw error;
-        faults.push(known);
+        if (known === undefined) throw error;
+        if (known.class === 'transient') {
+          silent.push(known);
+          sentences.push(`pool ${pool}: its VMs wait (${known.sentence})`);
+          last = error;
+        } else if (known.code === 'POOL_UNSUPPORTED') sentences.push(known.sentence);
+        else faults.push(known);
       }
     }
+    // With nothing to go on with there is nothing lost by asking again.
+    const others = images.size > silent.length + faults.length;
+    if (silent.length > 0 && (!others || Context.current().info.attempt < attemptsForAPool)) throw last;
     if (input.mode === 'act') {
       const free = faults.length === 0;
       const summary = free ? sentences.join('; ') || 'no pool holds locks' : describeFaults(faults);
-      await env.inventory.updateIncident(input.incidentId, {
-        phase: free ? 'restarting' : 'blocked-locks',
-        summary,
-        nextCommand: free ? undefined : faults[0]?.next,
-      });
-      await tell(env, input.incidentId, free ? 'locks-free' : `locks-${summary}`, 'observation', summary);
+      if (input.alone !== true)
+        await env.inventory.updateIncident(input.incidentId, {
+          phase: free ? 'restarting' : 'blocked-locks',
+          summary,
+          nextCommand: free ? undefined : faults[0]?.next,
+        });
+      const once =
+        input.alone === true
+          ? `locks-alone-${Context.current().info.workflowExecution?.runId ?? ''}`
+          : undefined;
+      const key = once ?? (free ? 'locks-free' : `locks-${summary}`);
+      await tell(env, input.incidentId, key, 'observation', summary);
     }
     return faults.length > 0 ? { kind: 'blocked', faults } : { kind: 'free', sentences };
   },
@@ -72,26 +97,63 @@ async function releasePool(
   const declared = findPool(env.fleet, pool);
   if (declared === undefined || !env.storageLocks.strategies.includes(declared.lockStrategy))
     throw new DriverFault('POOL_UNSUPPORTED', { pool, vm: 'its VMs' });
-  const before = await env.storageLocks.list(pool, paths, signal());
+  const before = await env.storageLocks.list(pool, paths, input.hostId, signal());
   if (before.knows === 'none')
     return `pool ${pool} carries no locks between hosts: the evidence alone decides`;
   const foreign = before.locks.filter((l) => l.owner !== input.hostId);
-  if (foreign.length > 0) {
-    const detail = foreign.map((l) => `${l.path} is locked by ${ownerName(l.owner)}`).join('; ');
-    throw new DriverFault('LOCKS_NOT_RELEASED', { host: input.hostId, pool, detail });
-  }
+  if (foreign.length > 0)
+    throw new DriverFault('LOCKS_NOT_RELEASED', { host: input.hostId, pool, detail: whoHolds(foreign) });
   if (input.mode === 'rehearse')
-    return `would release ${before.locks.length} locks of ${input.hostId} on ${pool}`;
+    return before.knows === 'locks'
+      ? `would release ${before.locks.length} locks of ${input.hostId} on ${pool}`
+      : `would release what ${input.hostId} holds on ${pool}, whose locks cannot be listed`;
   const evidence = await freshEvidence(env, input.evidence);
   await env.storageLocks.release(pool, before.locks, evidence, signal());
-  const after = await env.storageLocks.list(pool, paths, signal());
-  const left = after.locks.filter((l) => l.owner === input.hostId);
-  if (left.length > 0) {
-    const detail = `the release was answered and ${left.map((l) => l.path).join(', ')} is still locked`;
+  if (before.knows === 'probe-only') return probed(env, pool, paths, input.hostId);
+  const after = await env.storageLocks.list(pool, paths, input.hostId, signal());
+  if (after.locks.length > 0) {
+    const detail = `the release was answered, and still ${whoHolds(after.locks)}`;
     throw new DriverFault('LOCKS_NOT_RELEASED', { host: input.hostId, pool, detail });
   }
   return `${before.locks.length} locks of ${input.hostId} on ${pool} released, read back as gone`;
 }
+
+/** Where nobody can list locks, another host that mounts the pool asks for each of them. The first that can tell is believed. */
+async function probed(
+  env: Environment,
+  pool: PoolId,
+  paths: readonly string[],
+  dead: HostId,
+): Promise<string> {
+  const inService = (await env.inventory.hosts())
+    .filter((h) => h.standing === 'in-service')
+    .map((h) => h.hostId);
+  const hosts = env.fleet.clusters
+    .flatMap((c) => c.hosts)
+    .filter((h) => h.id !== dead && h.pools.includes(pool) && inService.includes(h.id));
+  let last: unknown = new DriverFault('HOST_COMMAND_FAILED', {
+    host: dead,
+    detail: `no other host in service mounts ${pool}, so nobody can say whether its locks are gone`,
+  });
+  for (const { id } of hosts) {
+    try {
+      const held: string[] = [];
+      for (const path of paths)
+        if ((await env.storageLocks.probe(pool, path, id, signal())) === 'held') held.push(path);
+      if (held.length === 0)
+        return `what ${dead} held on ${pool} was released; ${id} could lock its ${paths.length} images (the server shows no more)`;
+      const detail = `the release was answered, and ${id} finds ${held.join(', ')} still locked`;
+      throw new DriverFault('LOCKS_NOT_RELEASED', { host: dead, pool, detail });
+    } catch (error) {
+      if (faultOf(error)?.class !== 'transient') throw error;
+      last = error;
+    }
+  }
+  throw last;
+}
+
+const whoHolds = (locks: readonly HeldLock[]): string =>
+  locks.map((l) => `${l.path} is locked by ${ownerName(l.owner)}`).join('; ');
 
 const ownerName = (owner: HostId | { readonly foreign: string }): string =>
   typeof owner === 'string' ? owner : owner.foreign;

@@ -5,16 +5,17 @@ import type { Ports } from '../activities/ports';
 import { clusterOf, type Fleet, type Pool } from '../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, type PoolId } from '../domain/ids';
 import { openChildGateway } from '../drivers/child-processes';
-import { createDirectoryStorage } from '../drivers/directory';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
-import { createHostCommands, type HostCommandsOptions, type HostTransport } from '../drivers/host-commands';
+import { createHostCommands, type HostCommandsOptions } from '../drivers/host-commands';
 import { createSurvey } from '../drivers/host-survey';
 import { createLibvirtHypervisor, createLibvirtVolumeMoves } from '../drivers/libvirt';
 import { createLvmStorage } from '../drivers/lvm';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
+import { createDirectoryStorage } from '../drivers/directory';
 import { besideVsphere, openVsphere } from './compose-vsphere';
 import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
+import { composeNfs, wayIn } from './compose-nfs';
 import { logNotifier } from './log-notifier';
 import { type PoolDriver, storageOfPools } from './storage-of-pools';
 
@@ -103,13 +104,13 @@ function realWorld(
     runScript: hostCommands.runScript,
     hosts: libvirtHosts,
   });
-  const isPlain = (pool: Pool): boolean => pool.type === 'dir' && pool.lockStrategy === 'none';
   const isLvm = (pool: Pool): boolean => pool.type === 'lvm' && pool.lockStrategy === 'none';
   const lvm = createLvmStorage({ runScript: hostCommands.runScript, pools: hostsOfPools(fleet, isLvm) });
+  const nfs = composeNfs({ config, gateway, hostCommands });
   const ports = {
     ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves },
     survey: createSurvey({ runScript: hostCommands.runScript, volumeGroups: lvm.volumeGroups }),
-    ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm)]),
+    ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm), nfs]),
   };
   const vsphere = openVsphere(config, configPath, fleet);
   return {
@@ -120,12 +121,17 @@ function realWorld(
         volumeMoves.close(),
         fencing.close(),
         hostCommands.close(),
+        nfs.close(),
         vsphere?.close(),
       ]);
       await gateway.close();
     },
   };
 }
+
+/** Files, on an export too where the operator says that it keeps no locks. */
+const isPlain = (pool: Pool): boolean =>
+  (pool.type === 'dir' || pool.type === 'nfs') && pool.lockStrategy === 'none';
 
 /** Pools without locks between hosts, of one kind: the evidence alone decides. */
 const poolDriver = (
@@ -174,14 +180,5 @@ function devicesOf(config: VmedicConfig, folder: string): FenceDeviceSetup[] {
 
 function commandsOf({ id, commands }: HostConfig): HostCommandsOptions['hosts'][number][] {
   if (commands.driver === 'simulated' || commands.driver === 'vsphere') return [];
-  const transport: HostTransport =
-    commands.driver === 'namespace'
-      ? { driver: 'namespace', enter: commands.enter }
-      : {
-          driver: 'ssh',
-          target: commands.target,
-          ...(commands.options !== undefined && { options: commands.options }),
-        };
-  const { bootIdCommand } = commands;
-  return [{ id: hostId(id), transport, ...(bootIdCommand !== undefined && { bootIdCommand }) }];
+  return [{ id: hostId(id), ...wayIn(commands) }];
 }

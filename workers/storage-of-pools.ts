@@ -24,7 +24,8 @@ export function storageOfPools(drivers: readonly PoolDriver[]): {
   const storageLocks: StorageLocksPort = {
     strategies: [...new Set(drivers.flatMap((d) => d.strategies))],
     // Async throughout, so that a pool that nobody serves is a rejection like every other fault.
-    list: async (pool, images, signal) => serving(pool).storageLocks.list(pool, images, signal),
+    list: async (pool, images, suspect, signal) =>
+      serving(pool).storageLocks.list(pool, images, suspect, signal),
     release: async (pool, locks, evidence, signal) =>
       serving(pool).storageLocks.release(pool, locks, evidence, signal),
     probe: async (pool, image, from, signal) => serving(pool).storageLocks.probe(pool, image, from, signal),

@@ -100,6 +100,8 @@ export interface ReleaseLocksInput {
   readonly evidence: FenceEvidence;
   /** The dead host's VMs: only locks on their images are in scope. */
   readonly vmIds: readonly VmId[];
+  /** Ordered on its own: the incident is told and left in the phase it is in. */
+  readonly alone?: true;
 }
 
 export type ReleaseLocksResult =

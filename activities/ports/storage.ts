@@ -24,16 +24,22 @@ export interface LockListing {
 /** Locks that a dead host left on a pool. Faults: `LOCKS_NOT_RELEASED`, `POOL_UNSUPPORTED`, `HOST_COMMAND_FAILED`. */
 export interface StorageLocksPort {
   readonly strategies: readonly LockStrategy[];
-  /** Locks on these images, whoever holds them. Reads only. */
-  list(pool: PoolId, images: readonly string[], signal: AbortSignal): Promise<LockListing>;
-  /** Releases exactly these locks of exactly the host that the evidence is about. Already gone is a success. */
+  /**
+   * Locks on these images, whoever holds them. Reads only. `suspect` is the host that the record says they ran on: some servers keep locks
+   * without a name, and such a lock is ascribed to it unless a living host says that it holds it.
+   */
+  list(pool: PoolId, images: readonly string[], suspect: HostId, signal: AbortSignal): Promise<LockListing>;
+  /**
+   * Releases exactly these locks of exactly the host that the evidence is about. Already gone is a success. Where locks cannot be listed
+   * (`probe-only`), all that this host holds there is released. That it returned proves nothing: list or probe afterwards.
+   */
   release(
     pool: PoolId,
     locks: readonly HeldLock[],
     evidence: FenceEvidence,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Whether `image` can be locked from `from` now. Takes the lock for a moment at most, writes nothing. */
+  /** Whether `image` can be locked from `from` now. Takes the lock for a moment at most, writes nothing. Faults when it cannot be told. */
   probe(pool: PoolId, image: string, from: HostId, signal: AbortSignal): Promise<'free' | 'held'>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Pools that are a shared directory and carry no locks between hosts (`lockStrategy: none`). There is nothing to release and nothing to
+ * Pools that are a shared directory (or an NFS export declared so) and carry no locks between hosts (`lockStrategy: none`). There is nothing to release and nothing to
  * activate: the evidence alone decides, and a disk is ready when it can be read where the VM is to start.
  */
 import type {
@@ -25,7 +25,9 @@ export interface DirectoryStorage {
 
 export function createDirectoryStorage(options: DirectoryStorageOptions): DirectoryStorage {
   const served = (id: PoolId): boolean =>
-    options.pools.some((p) => p.id === id && p.type === 'dir' && p.lockStrategy === 'none');
+    options.pools.some(
+      (p) => p.id === id && (p.type === 'dir' || p.type === 'nfs') && p.lockStrategy === 'none',
+    );
   return { storageLocks: noLocks(served), volumes: plainFiles(options, served) };
 }
 

@@ -5,19 +5,20 @@ import type { GuestKernel, StorageImage } from './image';
 /**
  * - `server`: exports `/srv` (`vm` for images, `console` for what guests print).
  * - `kvm`: libvirtd; with `mount`, the server's folders at `/pool/vm` and `/pool/console`.
+ * - `client`: the same folders, without libvirtd: somebody who uses the same server.
  * - `lvm`: LVM, XFS, udev and libvirtd, and whatever disks it is given.
  * - `idle`: an address on the network, nothing else.
  */
-export type GuestRole = 'server' | 'kvm' | 'lvm' | 'idle';
+export type GuestRole = 'server' | 'kvm' | 'client' | 'lvm' | 'idle';
 
 export interface GuestSpec {
   readonly name: string;
   readonly role: GuestRole;
   /** `right` by default for a server, `stock` for all others. */
   readonly kernel?: GuestKernel;
-  /** kvm: how it mounts the pool of the lab's server. */
+  /** kvm, client: how it mounts the pool of the lab's server. */
   readonly mount?: '3' | '4.2';
-  /** kvm: further mount options, such as `nolock`. */
+  /** kvm, client: further mount options, such as `nolock`. */
   readonly mountOptions?: string;
   /** server: NFSv4 lease and grace time, 10 by default. */
   readonly leaseSeconds?: number;

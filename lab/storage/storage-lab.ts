@@ -32,7 +32,7 @@ import { endProcess, readRecord } from '../recorded-process';
 import { runOrThrow } from '../run';
 import { StorageGuest } from './guest';
 import { type StorageImage, storageImage } from './image';
-import { type GuestSpec, machineScript, type Placed } from './machine';
+import { type GuestSpec, machineScript, machineShape, type Placed } from './machine';
 
 export type { GuestRole, GuestSpec } from './machine';
 export type { StorageGuest } from './guest';
@@ -81,9 +81,16 @@ export class StorageLab {
     return join(this.folder, 'ssh_config');
   }
 
-  /** The image that its guests boot from: saved states fit only this. */
-  get imageKey(): string {
-    return this.manifest.image.key;
+  /** All that a saved state depends on, besides QEMU itself. */
+  get shape(): string {
+    const { image, guests } = this.manifest;
+    const addresses = addressesOf(guests);
+    return [image.key, ...guests.map((placed) => machineShape(placed, addresses))].join('\n');
+  }
+
+  /** For libvirt: the address of a host's daemon, through the lab's own ssh. */
+  libvirtUri(name: string): string {
+    return `qemu+ssh://${this.guest(name).name}/system?command=${join(this.folder, 'ssh')}&no_tty=1`;
   }
 
   guest(name: string): StorageGuest {
@@ -177,7 +184,7 @@ export async function createStorageLab(options: StorageLabOptions): Promise<Stor
   writeFileSync(join(folder, MANIFEST), JSON.stringify(manifest, undefined, 2));
   copyFileSync(labFile('storage/switch'), join(folder, 'host'));
   chmodSync(join(folder, 'host'), 0o755);
-  const addresses = Object.fromEntries(manifest.guests.map((g) => [g.spec.name, g.address]));
+  const addresses = addressesOf(manifest.guests);
   for (const placed of manifest.guests) await furnish(image, placed, addresses, manifest.group);
   writeWayIn(folder, image, manifest);
   return new StorageLab(folder, manifest, progress);
@@ -275,6 +282,9 @@ function writeWayIn(folder: string, image: StorageImage, { guests }: Manifest): 
   writeFileSync(join(folder, 'ssh'), `#!/bin/sh\nexec ssh -F '${join(folder, 'ssh_config')}' "$@"\n`);
   chmodSync(join(folder, 'ssh'), 0o755);
 }
+
+const addressesOf = (guests: readonly Placed[]): Record<string, string> =>
+  Object.fromEntries(guests.map((g) => [g.spec.name, g.address]));
 
 const disksOf = (spec: GuestSpec): string[] => [
   'keep.raw',

@@ -192,7 +192,8 @@ describe('locks and evidence', () => {
     controlsOf(run.world).setDevice(run.world.spec.devices[0]!.id, { mode: 'claims-off' });
     const evidence = await fence(run);
     const pool = run.world.spec.pools[0]!.id;
-    const { locks } = await run.ports.storageLocks.list(pool, [victim(run).shape.disks[0]!.path], forever);
+    const images = [victim(run).shape.disks[0]!.path];
+    const { locks } = await run.ports.storageLocks.list(pool, images, evidence.hostId, forever);
     await run.ports.storageLocks.release(pool, locks, evidence, forever);
     expect(whoComplains(run.facts())).toEqual(['noLiveHostsLockReleased']);
   });

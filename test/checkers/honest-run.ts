@@ -90,7 +90,7 @@ export const victim = (run: Run): VmRecord => run.rows.vms.find((v) => v.name ==
 export async function releaseLocks(run: Run, evidence: FenceEvidence): Promise<void> {
   const pool = run.world.spec.pools[0]!.id;
   const images = victim(run).shape.disks.map((d) => d.path);
-  const { locks } = await run.ports.storageLocks.list(pool, images, forever);
+  const { locks } = await run.ports.storageLocks.list(pool, images, evidence.hostId, forever);
   await run.ports.storageLocks.release(pool, locks, evidence, forever);
 }
 

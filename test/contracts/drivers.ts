@@ -69,6 +69,8 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
+  { port: 'storageLocks', driver: 'nfs3-notify', lacks: everything },
+  { port: 'storageLocks', driver: 'nfs4-expire', lacks: everything },
   { port: 'volumes', driver: 'directory', lacks: directoryLacks },
   { port: 'volumes', driver: 'lvm', lacks: everything },
   {

@@ -141,7 +141,7 @@ described('on a real host with LVM', () => {
 
     it('has no locks to release, and says so', async () => {
       const { storageLocks } = storageOf(host);
-      expect(await storageLocks.list(lvmPool, ['/dev/vmvg/vm1'], notAborted())).toMatchObject({
+      expect(await storageLocks.list(lvmPool, ['/dev/vmvg/vm1'], elsewhere, notAborted())).toMatchObject({
         knows: 'none',
       });
       await expect(

@@ -34,8 +34,8 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
   },
   {
     name: 'says what it knows of locks, and when it read it',
-    async run({ port, pool, imageOfA }) {
-      const listing = await port.list(pool, [imageOfA], notAborted());
+    async run({ port, pool, a, imageOfA }) {
+      const listing = await port.list(pool, [imageOfA], a, notAborted());
       expect(listing.poolId).toBe(pool);
       expect(['locks', 'probe-only', 'none']).toContain(listing.knows);
       if (listing.knows === 'none') expect(listing.locks).toEqual([]);
@@ -44,8 +44,8 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
   },
   {
     name: 'has nothing to say of a pool it does not know',
-    async run({ port, imageOfA }) {
-      const call = port.list(poolId('no-such-pool'), [imageOfA], notAborted());
+    async run({ port, a, imageOfA }) {
+      const call = port.list(poolId('no-such-pool'), [imageOfA], a, notAborted());
       expect(await faultCode(call)).toBe('POOL_UNSUPPORTED');
     },
   },
@@ -53,7 +53,7 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
     name: 'takes a release of nothing as done',
     async run({ port, pool, a, imageOfB }) {
       await port.release(pool, [], about(a), notAborted());
-      const { locks } = await port.list(pool, [imageOfB], notAborted());
+      const { locks } = await port.list(pool, [imageOfB], a, notAborted());
       expect(locks.filter((l) => l.owner === a)).toEqual([]);
     },
   },
@@ -62,7 +62,7 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
     needs: 'server-locks',
     async run({ port, pool, a, b, imageOfA, world }) {
       await world.powerOff(a);
-      const { locks, knows } = await port.list(pool, [imageOfA], notAborted());
+      const { locks, knows } = await port.list(pool, [imageOfA], a, notAborted());
       expect(knows).toBe('locks');
       expect(locks).toMatchObject([{ poolId: pool, path: imageOfA, owner: a }]);
       expect(await port.probe(pool, imageOfA, b, notAborted())).toBe('held');
@@ -73,10 +73,10 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
     needs: 'server-locks',
     async run({ port, pool, a, b, imageOfA, imageOfB, world }) {
       await world.powerOff(a);
-      const both = await port.list(pool, [imageOfA, imageOfB], notAborted());
+      const both = await port.list(pool, [imageOfA, imageOfB], a, notAborted());
       const dead = both.locks.filter((l) => l.owner === a);
       await port.release(pool, dead, about(a), notAborted());
-      const after = await port.list(pool, [imageOfA, imageOfB], notAborted());
+      const after = await port.list(pool, [imageOfA, imageOfB], a, notAborted());
       expect(after.locks.map((l) => [l.path, l.owner])).toEqual([[imageOfB, b]]);
       expect(await port.probe(pool, imageOfA, b, notAborted())).toBe('free');
     },
@@ -86,19 +86,19 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
     needs: 'server-locks',
     async run({ port, pool, a, imageOfA, world }) {
       await world.powerOff(a);
-      const { locks } = await port.list(pool, [imageOfA], notAborted());
+      const { locks } = await port.list(pool, [imageOfA], a, notAborted());
       await port.release(pool, locks, about(a), notAborted());
       await port.release(pool, locks, about(a), notAborted());
-      expect((await port.list(pool, [imageOfA], notAborted())).locks).toEqual([]);
+      expect((await port.list(pool, [imageOfA], a, notAborted())).locks).toEqual([]);
     },
   },
   {
     name: 'refuses to release a lock of another host than the evidence is about',
     needs: 'server-locks',
     async run({ port, pool, a, b, imageOfB }) {
-      const { locks } = await port.list(pool, [imageOfB], notAborted());
+      const { locks } = await port.list(pool, [imageOfB], a, notAborted());
       expect(await faultCode(port.release(pool, locks, about(a), notAborted()))).toBe('LOCKS_NOT_RELEASED');
-      expect((await port.list(pool, [imageOfB], notAborted())).locks).toMatchObject([{ owner: b }]);
+      expect((await port.list(pool, [imageOfB], a, notAborted())).locks).toMatchObject([{ owner: b }]);
     },
   },
   {
@@ -106,11 +106,11 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
     needs: 'server-locks',
     async run({ port, pool, a, imageOfA, world }) {
       await world.powerOff(a);
-      const { locks } = await port.list(pool, [imageOfA], notAborted());
+      const { locks } = await port.list(pool, [imageOfA], a, notAborted());
       await world.freeImage(imageOfA);
       await world.lockByStranger(imageOfA);
       await port.release(pool, locks, about(a), notAborted()).catch(() => undefined);
-      const after: readonly HeldLock[] = (await port.list(pool, [imageOfA], notAborted())).locks;
+      const after: readonly HeldLock[] = (await port.list(pool, [imageOfA], a, notAborted())).locks;
       expect(after).toHaveLength(1);
       expect(after[0]?.owner).not.toBe(a);
     },
@@ -118,10 +118,10 @@ export const storageLocksContract: readonly ContractCase<StorageLocksSubject>[] 
   {
     name: 'shows a stranger’s lock as a stranger’s',
     needs: 'server-locks',
-    async run({ port, pool, imageOfA, world }) {
+    async run({ port, pool, a, imageOfA, world }) {
       await world.freeImage(imageOfA);
       await world.lockByStranger(imageOfA);
-      const { locks } = await port.list(pool, [imageOfA], notAborted());
+      const { locks } = await port.list(pool, [imageOfA], a, notAborted());
       expect(locks[0]?.owner).toHaveProperty('foreign');
     },
   },

@@ -179,7 +179,15 @@ describe('every command', () => {
           'config schema',
           'doctor vcenter',
         ],
-        ...['host list', 'host show', 'host recover', 'host fence', 'host readmit', 'host maintenance'],
+        ...[
+          'host list',
+          'host show',
+          'host recover',
+          'host fence',
+          'host release-locks',
+          'host readmit',
+          'host maintenance',
+        ],
         ...[
           'vm list',
           'vm show',

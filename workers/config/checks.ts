@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { limitProblems } from '../../domain/limits';
 import { frontProblems, frontReferences } from './front-checks';
 import { policyOf } from './fleet-of';
+import { nfsProblems } from './nfs-checks';
 import { type ConfigProblem, type Path, type Places, wayOut } from './problems';
 import { isSecretReference, resolveSecret } from './secrets';
 import type { FenceDeviceConfig, HostConfig, VmedicConfig } from './types';
@@ -21,7 +22,7 @@ export interface CheckContext {
   readonly env: NodeJS.ProcessEnv;
 }
 
-interface Placed<T> {
+export interface Placed<T> {
   readonly item: T;
   readonly path: Path;
 }
@@ -48,6 +49,7 @@ export function relationProblems(config: VmedicConfig, places: Places): ConfigPr
     ...duplicates('fence device', hosts.flatMap(devicesOf), places),
     ...hosts.flatMap((host) => hostProblems(host, config, places)),
     ...pools.flatMap(({ item, path }) => poolProblems(item, path, places)),
+    ...nfsProblems(hosts, pools, places),
     ...clusters.flatMap(({ item, path }) =>
       limitProblems(policyOf(item.policy, config.health?.default)).map((sentence) =>
         places.problem('error', [...path, 'policy'], sentence),

@@ -12,6 +12,7 @@ export type {
   FenceDeviceConfig,
   HealthConfig,
   HostConfig,
+  PoolConfig,
   VcenterConfig,
   VmedicConfig,
 } from './types';

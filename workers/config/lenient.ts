@@ -42,7 +42,7 @@ export function lenientView(
 }
 
 function lenientHost(host: unknown, place: string): HostConfig {
-  const { id, hypervisor, commands, pools, fencing } = group(host);
+  const { id, hypervisor, commands, pools, fencing, storageNames } = group(host);
   const simulated = group(hypervisor)['driver'] === 'simulated';
   const vcenter = group(hypervisor)['driver'] === 'vsphere' ? group(hypervisor)['vcenter'] : undefined;
   const known = group(commands)['driver'] !== undefined && group(hypervisor)['driver'] !== undefined;
@@ -64,6 +64,7 @@ function lenientHost(host: unknown, place: string): HostConfig {
     pools: list(pools)
       .map((pool) => (typeof pool === 'string' ? pool : ''))
       .filter((pool) => pool !== ''),
+    storageNames: list(storageNames).filter((name) => typeof name === 'string'),
     fencing: list(fencing).map((level, l) => lenientLevel(level, `${place}.${l}`)),
   };
 }
@@ -88,11 +89,18 @@ function lenientVcenter(vcenter: unknown, place: number): VcenterConfig {
 }
 
 function lenientPool(pool: unknown, place: number): PoolConfig {
-  const { id, type, lockStrategy } = group(pool);
+  const { id, type, lockStrategy, path, server, access, lease } = group(pool);
+  const told = (value: unknown): string | undefined => (value === undefined ? undefined : textOr(value, '/'));
   return {
     id: textOr(id, `pool ${place}`),
     type: textOr(type, 'dir') as PoolConfig['type'],
     lockStrategy: typeof lockStrategy === 'string' ? (lockStrategy as PoolConfig['lockStrategy']) : undefined,
+    path: told(path),
+    server: told(server),
+    export: told(group(pool)['export']),
+    version: told(group(pool)['version']) as PoolConfig['version'],
+    access: access === undefined ? undefined : { driver: 'ssh', target: '' },
+    lease: told(lease),
   };
 }
 

@@ -12,6 +12,7 @@ import type {
   HypervisorConfig,
   PolicyConfig,
   PoolConfig,
+  ShellConfig,
   VcenterConfig,
   VmConfig,
   VmedicConfig,
@@ -66,18 +67,22 @@ const hypervisor = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('simulated') }),
 ]) satisfies z.ZodType<HypervisorConfig>;
 
+const bySsh = z.strictObject({
+  driver: z.literal('ssh'),
+  target: name.meta({ description: 'As for ssh: user@host, or a name of ssh_config.' }),
+  options: z.array(name).optional(),
+  bootIdCommand: argv.optional(),
+});
+const byNamespace = z.strictObject({
+  driver: z.literal('namespace'),
+  enter: argv.meta({ description: 'Program and arguments that run what follows on the host.' }),
+  bootIdCommand: argv.optional(),
+});
+const shell = z.discriminatedUnion('driver', [bySsh, byNamespace]) satisfies z.ZodType<ShellConfig>;
+
 const commands = z.discriminatedUnion('driver', [
-  z.strictObject({
-    driver: z.literal('ssh'),
-    target: name.meta({ description: 'As for ssh: user@host, or a name of ssh_config.' }),
-    options: z.array(name).optional(),
-    bootIdCommand: argv.optional(),
-  }),
-  z.strictObject({
-    driver: z.literal('namespace'),
-    enter: argv.meta({ description: 'Program and arguments that run what follows on the host.' }),
-    bootIdCommand: argv.optional(),
-  }),
+  bySsh,
+  byNamespace,
   z.strictObject({ driver: z.literal('vsphere') }),
   z.strictObject({ driver: z.literal('simulated') }),
 ]) satisfies z.ZodType<CommandsConfig>;
@@ -118,6 +123,10 @@ const host = z.strictObject({
   capacity: z.strictObject({ memoryMiB: count(1), vcpus: count(1) }),
   pools: z.array(id).optional(),
   networks: z.array(name).optional(),
+  storageNames: z.array(name).optional().meta({
+    description:
+      'Every name and address under which NFS servers know this host: its locks are found by them.',
+  }),
   fencing: z.array(level).optional(),
   management: z
     .strictObject({ address: name, port: z.int().min(1).max(65_535).optional() })
@@ -190,6 +199,23 @@ const pool = z.strictObject({
       description:
         'How locks of a dead host are released. Left out: unsupported, and nothing is started by guess.',
     }),
+  server: name.optional().meta({ description: 'NFS: the server, as the hosts mount it.' }),
+  export: z
+    .string()
+    .startsWith('/', { error: 'must be an absolute path' })
+    .optional()
+    .meta({ description: "NFS: the exported folder, as the server's own file system has it." }),
+  version: z.enum(['3', '4', '4.1', '4.2']).optional().meta({ description: 'NFS: the version mounted.' }),
+  access: shell.optional().meta({
+    description: 'NFS: a shell on the server (root), which shows and releases the locks of one client.',
+  }),
+  lease: duration.optional().meta({
+    description: 'NFS, nfs4-lease without access: how long the server keeps the state of a silent client.',
+  }),
+  statd: z
+    .strictObject({ address: name.optional(), port: z.int().min(1).max(65_535).optional() })
+    .optional()
+    .meta({ description: 'NFS, nfs-appliance: where its statd is reached. By default: server, by rpcbind.' }),
 }) satisfies z.ZodType<PoolConfig>;
 
 export const vmedicSchema = z.strictObject({

@@ -49,6 +49,8 @@ export interface HostConfig {
   capacity: { memoryMiB: number; vcpus: number };
   pools?: string[] | undefined;
   networks?: string[] | undefined;
+  /** Every name and address under which NFS servers know this host. */
+  storageNames?: string[] | undefined;
   fencing?: FenceLevelConfig[] | undefined;
   /** Where its neighbours reach its kernel; port 22 when left out. */
   management?: { address: string; port?: number | undefined } | undefined;
@@ -98,6 +100,16 @@ export interface PoolConfig {
   path?: string | undefined;
   /** Left out, the pool is `unsupported`: nothing on it is ever started elsewhere by guess. */
   lockStrategy?: LockStrategy | undefined;
+  /** NFS: what the hosts mount. `export` is the folder as the server's own file system has it. */
+  server?: string | undefined;
+  export?: string | undefined;
+  version?: NfsVersion | undefined;
+  /** NFS: a shell on the server, which shows whose locks are held. */
+  access?: ShellConfig | undefined;
+  /** NFS, `nfs4-lease` without a shell: how long the server keeps the state of a silent client. */
+  lease?: DurationText | undefined;
+  /** NFS, `nfs-appliance`: where statd is reached; by default at `server`, on the port that rpcbind names. */
+  statd?: { address?: string | undefined; port?: number | undefined } | undefined;
 }
 
 /** One vCenter. Its certificate is verified: by `thumbprint` where given, by `ca`, else by the system's authorities. */
@@ -114,6 +126,11 @@ export interface VcenterConfig {
   /** `about.instanceUuid`: another vCenter at the same address is refused. */
   instanceUuid?: string | undefined;
 }
+
+/** A way onto a machine that is no host of the fleet. */
+export type ShellConfig = Extract<CommandsConfig, { driver: 'ssh' | 'namespace' }>;
+
+export type NfsVersion = '3' | '4' | '4.1' | '4.2';
 
 export interface VmedicConfig {
   version: 1;

@@ -5,6 +5,7 @@ import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/recor
 import type { Request, StartAnswer } from '../../answers';
 import { audited } from '../audited';
 import { knownHost } from '../../known';
+import { releaseLocksOf } from '../../release-locks';
 import { byHand } from '../by-hand';
 import {
   addCommand,
@@ -76,6 +77,17 @@ export function addHostCommands(program: Command, state: Program): void {
     },
   });
   addCommand(host, state, {
+    usage: 'release-locks <host>',
+    summary:
+      'free what a host that is proven off still holds on storage: its locks, and those of nobody else',
+    examples: [
+      'vmedic host release-locks hv-a --reason "the NFS server is back"',
+      'vmedic host release-locks hv-a --reason "what would it do?" --dry-run',
+    ],
+    options: startOptions(state.io, 'required'),
+    run: releaseLocks,
+  });
+  addCommand(host, state, {
     usage: 'readmit <host>',
     summary:
       'let a host that came back after it was fenced take VMs again: stale definitions away, autostart off, then in service',
@@ -126,6 +138,37 @@ export const askedFor = (
   target: string,
   start: () => Promise<StartAnswer>,
 ): Promise<StartAnswer> => audited(context, { action, target }, start, (answer) => answer.answer);
+
+async function releaseLocks(context: Context): Promise<ExitCode> {
+  const session = await context.session();
+  const { inventory, fleet } = session;
+  const { client, settings } = await session.temporal();
+  const door = { client, inventory, fleet, address: settings.address };
+  const host = argument(context, 0);
+  const answer = await audited(
+    context,
+    { action: 'releaseLocks', target: host },
+    () => releaseLocksOf(door, host, requestOf(context)),
+    (given) => given.answer,
+  );
+  const { out } = context;
+  if (answer.answer === 'incident-resumed') {
+    const follow = `vmedic incident watch ${answer.incidentId}`;
+    out.result(
+      answer,
+      `Incident ${answer.incidentId} is told to list the locks anew: ${answer.sentence}\n  follow it:  ${follow}`,
+    );
+    return exitCodes.done;
+  }
+  const { result } = answer;
+  if (result.kind === 'free') {
+    out.result(answer, result.sentences.join('\n') || 'none of its VMs lies on a pool that keeps locks');
+    return exitCodes.done;
+  }
+  const lines = result.faults.map((f) => `${f.sentence}\n  ${out.paint.dim('next:')} ${f.next}`);
+  out.result(answer, [out.paint.red('Not released:'), ...lines].join('\n'));
+  return exitCodes.waits;
+}
 
 export const requestOf = (context: Context): Request => ({
   source: 'operator',

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { labConfig } from '../../../lab/config';
 import type { Lab, LabStatus } from '../../../lab/lab';
 import type { LabVcenterFacts } from '../../../lab/vsphere/lab-vcenter';
 import { Refusal } from '../../errors';
@@ -30,6 +29,7 @@ export function addLabCommands(program: Command, state: Program): void {
       'vmedic lab up --hosts 4 --vms 20 --transient 5',
       'vmedic lab up --vsphere',
       'vmedic lab up --bare',
+      'vmedic lab up --storage 4.2 --hosts 2',
     ],
     options: [
       new Option('--hosts <n>', 'hosts').default(3).argParser(wholeNumber),
@@ -41,6 +41,12 @@ export function addLabCommands(program: Command, state: Program): void {
         .default(0)
         .argParser(wholeNumber),
       new Option('--vsphere', 'also a simulated vCenter with ESXi hosts, and VMs of its own'),
+      new Option(
+        '--storage [version]',
+        'an NFS server (version 3 or 4.2) and hosts that are machines with kernels of their own, one VM on each',
+      )
+        .choices(['3', '4.2'])
+        .preset('3'),
       new Option('--bare', 'do not start VMedic on it'),
       folder(),
     ],
@@ -86,10 +92,10 @@ export const systemDirOf = (labFolder: string): string => join(labFolder, 'syste
 async function up(context: Context): Promise<ExitCode> {
   await needLab();
   const folder = await folderOf(context);
-  const lab = await labIn(folder, context);
+  const lab = await anyLabIn(folder, context);
   await lab.up();
   const vcenter = await vcenterOf(context, folder);
-  await writeConfig(lab, vcenter);
+  await writeConfigOf(lab, await lab.config(), vcenter);
   const status = await lab.status();
   if (context.flags['bare'] === true) {
     context.out.result(
@@ -131,6 +137,50 @@ function tryText({ hosts }: LabStatus): string {
   ].join('\n');
 }
 
+/** What the commands need of a lab, of either kind. */
+interface AnyLab extends Pick<Lab, 'folder' | 'configFile' | 'status'> {
+  up(): Promise<void>;
+  config(): Promise<LabConfig>;
+}
+
+interface LabConfig {
+  readonly clusters: readonly object[];
+  readonly pools: readonly object[];
+}
+
+async function storageLabIn(folder: string, context: Context): Promise<AnyLab | undefined> {
+  const { createNfsLab, openNfsLab } = await import('../../../lab/storage/nfs-lab');
+  const progress = (line: string): void => context.out.note(line);
+  const wanted = context.flags['storage'] as '3' | '4.2' | undefined;
+  const there = openNfsLab(folder, progress);
+  if (there === undefined && wanted === undefined) return undefined;
+  const hosts = Array.from(
+    { length: Number(context.flags['hosts'] ?? 2) },
+    (_, i) => `hv-${String.fromCharCode(97 + i)}`,
+  );
+  const lab = there ?? (await createNfsLab({ folder, version: wanted ?? '3', hosts, progress }));
+  return {
+    folder,
+    configFile: lab.configFile,
+    status: () => lab.status(),
+    up: () => (there === undefined ? lab.up() : lab.upAgain()),
+    config: async () => (await import('../../../lab/storage/config')).nfsLabConfig(lab),
+  };
+}
+
+async function anyLabIn(folder: string, context: Context): Promise<AnyLab> {
+  const storage = await storageLabIn(folder, context);
+  if (storage !== undefined) return storage;
+  const lab = await labIn(folder, context);
+  return {
+    folder,
+    configFile: lab.configFile,
+    status: () => lab.status(),
+    up: () => lab.up(),
+    config: async () => (await import('../../../lab/config')).labConfig(lab),
+  };
+}
+
 async function labIn(folder: string, context: Context): Promise<Lab> {
   const { createLab, openLab } = await import('../../../lab/lab');
   const { readManifest } = await import('../../../lab/manifest');
@@ -151,15 +201,23 @@ async function labIn(folder: string, context: Context): Promise<Lab> {
 
 /** The lab's own config, and where its embedded system keeps its state: in the lab's folder, so that it goes with it. */
 export async function writeConfig(lab: Lab, vcenter?: LabVcenterFacts): Promise<void> {
-  const made = await import('../../../lab/config');
+  const { labConfig } = await import('../../../lab/config');
+  await writeConfigOf(lab, labConfig(lab), vcenter);
+}
+
+async function writeConfigOf(
+  lab: Pick<Lab, 'folder' | 'configFile'>,
+  made: LabConfig,
+  vcenter: LabVcenterFacts | undefined,
+): Promise<void> {
   const { stringify } = await import('yaml');
-  const config = { ...(await withVcenter(made.labConfig(lab), vcenter)), stateDir: systemDirOf(lab.folder) };
+  const config = { ...(await withVcenter(made, vcenter)), stateDir: systemDirOf(lab.folder) };
   writeFileSync(lab.configFile, `# Made by vmedic for this lab; it goes with it.\n${stringify(config)}`, {
     mode: 0o600,
   });
 }
 
-async function withVcenter(config: ReturnType<typeof labConfig>, facts: LabVcenterFacts | undefined) {
+async function withVcenter(config: LabConfig, facts: LabVcenterFacts | undefined): Promise<object> {
   if (facts === undefined) return config;
   const { vcenterConfig } = await import('../../../lab/vsphere/lab-vcenter');
   const { vcenters, cluster, pools } = vcenterConfig(facts);
@@ -181,7 +239,7 @@ const vcenterText = ({ url, username, passwordFile, controlUrl, hosts, vms }: La
     `  ${hosts.length} ESXi hosts, ${vms.length} VMs; it is told to fail at ${controlUrl} (lab/vsphere-sim)\n`,
   ].join('\n');
 
-async function runningOn(context: Context, lab: Lab) {
+async function runningOn(context: Context, lab: Pick<Lab, 'folder' | 'configFile'>) {
   const { isSupervised, readRuntime } = await import('../../../workers/embedded/runtime-file');
   const stateDir = systemDirOf(lab.folder);
   const before = readRuntime(stateDir);
@@ -206,14 +264,21 @@ export async function removeEverything(folder: string, progress: (line: string) 
   const { removeLab } = await import('../../../lab/remove');
   const stopped = await stopEmbeddedSystem(systemDirOf(folder));
   rmSync(systemDirOf(folder), { recursive: true, force: true });
-  const removed = await removeLab(folder, progress);
+  const { removeStorageLab } = await import('../../../lab/storage/storage-lab');
+  const removed = (await removeStorageLab(folder)) || (await removeLab(folder, progress));
   return stopped || removed;
 }
 
 async function status(context: Context): Promise<ExitCode> {
   const { openLab } = await import('../../../lab/lab');
   const { readManifest } = await import('../../../lab/manifest');
+  const { openNfsLab } = await import('../../../lab/storage/nfs-lab');
   const folder = await folderOf(context);
+  const storage = openNfsLab(folder);
+  if (storage !== undefined) {
+    context.out.result(await storage.status(), await statusText(context, storage));
+    return exitCodes.done;
+  }
   if (readManifest(folder) === undefined)
     throw new Refusal('usage', 'NO_LAB', `There is no lab in ${folder}`, 'vmedic lab up');
   const lab = openLab(folder);
@@ -221,7 +286,7 @@ async function status(context: Context): Promise<ExitCode> {
   return exitCodes.done;
 }
 
-async function statusText({ out }: Context, lab: Lab): Promise<string> {
+async function statusText({ out }: Context, lab: Pick<Lab, 'status'>): Promise<string> {
   const { hosts } = await lab.status();
   const rows = hosts.map((host) => [
     host.id,

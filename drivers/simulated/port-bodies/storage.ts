@@ -18,7 +18,7 @@ export const simulatedStrategies: readonly LockStrategy[] = [
 
 export function storageLocksBody(world: World): Served<StorageLocksPort> {
   return {
-    async list(pool, images, context) {
+    async list(pool, images, _suspect, context) {
       const spec = supported(world, pool);
       await context.wait(world.costs.readMs);
       const base = { poolId: pool, observedAt: world.now() };

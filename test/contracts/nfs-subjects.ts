@@ -1,0 +1,155 @@
+/** What the storage suites need of a real NFS server and real clients of it, in the storage lab. */
+import { hostId, poolId, type PoolId } from '../../domain/ids';
+import type { LockStrategy } from '../../domain/fleet';
+import type { VmDisk } from '../../domain/records';
+import { createHostCommands, type HostCommands } from '../../drivers/host-commands';
+import { createNfsStorage, type NfsPool, type NfsStorage } from '../../drivers/nfs';
+import {
+  createNfsLab,
+  EXPORT_PATH,
+  type NfsLab,
+  type NfsLabOptions,
+  POOL_PATH,
+  SERVER,
+  STRANGER,
+} from '../../lab/storage/nfs-lab';
+import { newLabFolder } from '../lab/real-lab';
+import { testGateway } from '../support/driver-lab';
+import { type Opened, notAborted } from './contract';
+import { evidenceAbout } from './permits';
+import type { StorageLocksSubject } from './storage-locks.contract';
+
+export const a = hostId('hv-a');
+export const b = hostId('hv-b');
+export const pool: PoolId = poolId('lab-nfs');
+
+/** A lease longer than any case: what a dead client holds stays held until it is released. */
+const leaseSeconds = 90;
+
+export class NfsWorld {
+  private readonly gateway = testGateway();
+  private commands: HostCommands;
+  storage: NfsStorage;
+
+  private constructor(
+    readonly nfs: NfsLab,
+    private readonly strategy: LockStrategy,
+  ) {
+    this.commands = this.openCommands();
+    this.storage = this.openStorage();
+  }
+
+  static async open(options: Omit<NfsLabOptions, 'folder'>, strategy: LockStrategy): Promise<NfsWorld> {
+    const nfs = await createNfsLab({ folder: newLabFolder(), leaseSeconds, stranger: true, ...options });
+    try {
+      await nfs.up();
+      return new NfsWorld(nfs, strategy);
+    } catch (cause) {
+      await nfs.down();
+      throw cause;
+    }
+  }
+
+  /** A driver that knows nothing of the case before. */
+  async reset(): Promise<void> {
+    await this.commands.close();
+    await this.nfs.reset();
+    this.commands = this.openCommands();
+    this.storage = this.openStorage();
+  }
+
+  async close(): Promise<void> {
+    await this.commands.close();
+    await this.gateway.close();
+    await this.nfs.down();
+  }
+
+  /** The stranger opens the image as a hypervisor would, and keeps it until the lab is restored. */
+  async lockByStranger(image: string): Promise<void> {
+    const stranger = this.nfs.lab.guest(STRANGER);
+    await stranger.run(
+      `setsid flock -x ${image} sleep 600 >/dev/null 2>&1 </dev/null & sleep 1; ! flock -n -x ${image} true`,
+    );
+  }
+
+  /** Whoever of the fleet holds it lets go: a living host's VM is ended, a dead host's locks are released. */
+  async freeImage(image: string): Promise<void> {
+    const vm = this.nfs.vms.find((v) => v.image === image);
+    if (vm === undefined) throw new RangeError(`no VM of the lab has ${image}`);
+    const home = this.nfs.lab.guest(vm.home);
+    if ((await home.state()) === 'on') {
+      await home.run(`virsh -q destroy ${vm.name}`);
+      return;
+    }
+    const { storageLocks } = this.openStorage();
+    const host = hostId(vm.home);
+    const { locks } = await storageLocks.list(pool, [image], host, notAborted());
+    await storageLocks.release(pool, locks, evidenceAbout(host), notAborted());
+  }
+
+  private openCommands(): HostCommands {
+    const options = ['-F', this.nfs.lab.sshConfig];
+    return createHostCommands({
+      gateway: this.gateway,
+      hosts: [SERVER, ...this.nfs.hosts].map((name) => ({
+        id: hostId(name),
+        transport: { driver: 'ssh', target: name, options },
+      })),
+    });
+  }
+
+  /** A driver whose config has other names for the hosts. */
+  knowingHostsBy(nameOf: (host: string) => string): NfsStorage {
+    return this.openStorage(nameOf);
+  }
+
+  private openStorage(nameOf = (host: string): string => this.nfs.lab.guest(host).address): NfsStorage {
+    const { lab, hosts } = this.nfs;
+    const shell: NfsPool['shell'] =
+      this.strategy === 'nfs-appliance'
+        ? undefined
+        : (...call) => this.commands.runScript(hostId(SERVER), ...call);
+    const port = lab.guest(SERVER).statdPort;
+    return createNfsStorage({
+      hosts: hosts.map((name) => ({ id: hostId(name), pools: [pool], names: [nameOf(name)] })),
+      runOnHost: (...call) => this.commands.runScript(...call),
+      pools: [
+        {
+          ...{
+            id: pool,
+            lockStrategy: this.strategy,
+            path: POOL_PATH,
+            server: SERVER,
+            exportPath: EXPORT_PATH,
+          },
+          ...{ shell, leaseMs: undefined },
+          statd: { address: '127.0.0.1', ...(port !== undefined && { port }) },
+        },
+      ],
+    });
+  }
+}
+
+export const openNfsLocks =
+  (options: Omit<NfsLabOptions, 'folder'>, strategy: LockStrategy) =>
+  async (): Promise<Opened<StorageLocksSubject>> => {
+    const world = await NfsWorld.open(options, strategy);
+    const subject: StorageLocksSubject = {
+      ...{ pool, strategy, a, b },
+      get port() {
+        return world.storage.storageLocks;
+      },
+      imageOfA: world.nfs.vm('vm-a').image,
+      imageOfB: world.nfs.vm('vm-b').image,
+      world: {
+        powerOff: (host) => world.nfs.lab.guest(host).powerOff(),
+        lockByStranger: (image) => world.lockByStranger(image),
+        freeImage: (image) => world.freeImage(image),
+      },
+    };
+    return { subject, reset: () => world.reset(), close: () => world.close() };
+  };
+
+export const diskOf = (path: string): VmDisk => ({
+  ...{ device: 'vda', path, format: 'qcow2', shareable: false, poolId: pool },
+});

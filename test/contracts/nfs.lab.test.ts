@@ -1,0 +1,24 @@
+import { describeOnStorageLab } from '../support/storage-lab';
+import { runContract } from './contract';
+import { openNfsLocks } from './nfs-subjects';
+import { storageLocksContract } from './storage-locks.contract';
+
+// A case takes seconds: everybody is brought back from a saved state before it. The first to come makes that state, from cold.
+jest.setTimeout(600_000);
+
+describeOnStorageLab('on a real NFS server', () => {
+  runContract(
+    'storageLocks',
+    'nfs3-notify',
+    storageLocksContract,
+    openNfsLocks({ version: '3' }, 'nfs3-notify'),
+    'suite',
+  );
+  runContract(
+    'storageLocks',
+    'nfs4-expire',
+    storageLocksContract,
+    openNfsLocks({ version: '4.2' }, 'nfs4-expire'),
+    'suite',
+  );
+});
