@@ -42,12 +42,17 @@ const actLane = { atOnce: 8, queueMax: 64, waitMsMax: 20_000 } as const;
 /** Waits are silent and cheap; there is one for each relocation and start under way. */
 const waitLane = { atOnce: 64, queueMax: 256, waitMsMax: 60_000 } as const;
 
+/** A host keeps its object until somebody removes it; what is read of the object then says so. */
+const hostsSeenMsMax = 60_000;
+
 export type Turn = 'look' | 'act' | 'wait';
 
 export class Vcenter {
   readonly session: Session;
   readonly site: Site;
   private readonly lanes: Readonly<Record<Turn, Lane>>;
+  private hostsSeen:
+    { readonly at: number; readonly byName: ReadonlyMap<string, readonly MoRef[]> } | undefined;
 
   constructor(
     readonly setup: VcenterSetup,
@@ -92,20 +97,29 @@ export class Vcenter {
     return content;
   }
 
-  /** The host's object. @throws UNKNOWN_HOST when vCenter has none of that name, or several. */
+  /** The host's object. @throws VCENTER_HOST_UNKNOWN when vCenter has none of that name, or several. */
   async hostRef(id: HostId, options: AskOptions): Promise<MoRef> {
-    const all = await this.session.all('HostSystem', ['name'], undefined, options);
-    const named = all.map(({ ref, properties }) => ({
-      ref,
-      name: unescaped(textOf(properties.get('name')) ?? ''),
-    }));
-    const wanted = this.nameOf(id);
-    const [one, ...others] = named.filter((h) => h.name === wanted);
-    if (one !== undefined && others.length === 0) return one.ref;
+    const wanted = this.nameOf(id) ?? '';
+    const fresh = this.hostsSeen !== undefined && Date.now() - this.hostsSeen.at < hostsSeenMsMax;
+    const seen = fresh ? this.hostsSeen?.byName.get(wanted) : undefined;
+    const [one, ...others] = seen ?? (await this.readHosts(options)).get(wanted) ?? [];
+    if (one !== undefined && others.length === 0) return one;
+    const known = [...(this.hostsSeen?.byName.keys() ?? [])].join(', ');
     throw new DriverFault('VCENTER_HOST_UNKNOWN', {
-      ...{ host: id, name: wanted ?? '', vcenter: this.setup.id },
-      known: others.length > 0 ? `${others.length + 1} of that name` : named.map((h) => h.name).join(', '),
+      ...{ host: id, name: wanted, vcenter: this.setup.id },
+      known: others.length > 0 ? `${others.length + 1} of that name` : known,
     });
+  }
+
+  private async readHosts(options: AskOptions): Promise<ReadonlyMap<string, readonly MoRef[]>> {
+    const at = Date.now();
+    const byName = new Map<string, MoRef[]>();
+    for (const { ref, properties } of await this.session.all('HostSystem', ['name'], undefined, options)) {
+      const name = unescaped(textOf(properties.get('name')) ?? '');
+      byName.set(name, [...(byName.get(name) ?? []), ref]);
+    }
+    this.hostsSeen = { at, byName };
+    return byName;
   }
 
   /** The config's id of a host; undefined for one that the config does not name. */

@@ -153,6 +153,12 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     expect(await faultCode(look())).toBe('HOST_COMMAND_FAILED');
   });
 
+  it('looks for a host by its name once a minute, not at each call', async () => {
+    const before = await times('CreateContainerView');
+    for (let i = 0; i < 3; i += 1) await port.list(a, notAborted());
+    expect((await times('CreateContainerView')) - before).toBe(0);
+  });
+
   it('moves a VM that is off from a host that answers, without a question', async () => {
     await world.sim.order('vm', { vm: name, power: 'off' });
     expect(await port.define(b, definition, notAborted())).toEqual({ kind: 'ok' });
