@@ -20,7 +20,7 @@ it('makes namespace, search attributes and tables, also when asked by several at
       namespace: settings.namespace,
     });
     await connection.close();
-    expect(Object.keys(customAttributes ?? {})).toEqual(expect.arrayContaining(names));
+    expect(Object.keys(customAttributes)).toEqual(expect.arrayContaining(names));
     const inventory = openInventory({ url: database.url });
     expect(await inventory.incidents()).toEqual([]);
     await inventory.close();
