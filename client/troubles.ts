@@ -16,6 +16,9 @@ export interface Trouble {
 /** A host that the watch has not seen for this long is worth a look; it is looked at every few seconds. */
 const unseenMs = 60_000;
 
+/** A delivery takes a second; later than this it is not on its way, it is stuck. */
+const undeliveredMs = 60_000;
+
 /** Everything that is wrong, the gravest first. Pure. */
 export function troublesOf(seen: {
   readonly fleet: Fleet;
@@ -27,8 +30,10 @@ export function troublesOf(seen: {
   readonly switches?: readonly ArmSwitch[];
   /** The newest check of each cluster that was ever checked. */
   readonly checks?: readonly (ReadinessReport | undefined)[];
+  /** What alerts owe to channels that did not take them yet. */
+  readonly owed?: readonly { readonly channel: string; readonly count: number; readonly oldestAt: string }[];
 }): Trouble[] {
-  const { fleet, hosts, vms, open, alerts, unpolled, switches = [], checks = [] } = seen;
+  const { fleet, hosts, vms, open, alerts, unpolled, switches = [], checks = [], owed = [] } = seen;
   const troubledHosts = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
   const troubledVms = open.flatMap((i) => (i.target.kind === 'vm' ? [i.target.vmId] : []));
   return [
@@ -40,6 +45,13 @@ export function troublesOf(seen: {
       since: undefined,
       next: 'vmedic up, or vmedic worker',
     })),
+    ...owed
+      .filter((o) => Date.now() - millisOf(o.oldestAt) > undeliveredMs)
+      .map((o) => ({
+        what: `${o.channel} has not taken ${o.count} ${o.count === 1 ? 'message' : 'messages'} about alerts`,
+        since: o.oldestAt,
+        next: "see the API's log; no API runs? vmedic server",
+      })),
     ...open.map((i) => ({
       what: `incident ${i.incidentId} is ${i.phase}: ${i.summary}`,
       since: i.openedAt,

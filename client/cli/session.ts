@@ -27,7 +27,7 @@ export type Inventory = Pick<
   | 'fleetClaim'
 > &
   Pick<FrontDoorPort, 'createToken' | 'tokens' | 'revokeToken' | 'noteAudit' | 'noteAuditAnswer'> &
-  Pick<DeliveriesPort, 'acknowledgeAlerts'>;
+  Pick<DeliveriesPort, 'acknowledgeAlerts' | 'owedDeliveries'>;
 
 export interface Session {
   readonly configPath: string;

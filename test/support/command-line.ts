@@ -100,6 +100,7 @@ export const inventory = (more: Partial<Inventory> = {}): Inventory => ({
   revokeToken: () => Promise.resolve('revoked'),
   noteAudit: () => Promise.resolve(1),
   noteAuditAnswer: () => Promise.resolve(),
+  owedDeliveries: () => Promise.resolve([]),
   acknowledgeAlerts: () => Promise.resolve(1),
   ...more,
 });

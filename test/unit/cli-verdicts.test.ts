@@ -64,6 +64,16 @@ describe('status', () => {
     ]);
   });
 
+  it('a channel that takes no alerts is named once it is late, and not while a message is on its way', () => {
+    const owed = (ageMs: number) => [
+      { channel: 'webhook:pager', count: 2, oldestAt: new Date(Date.now() - ageMs).toISOString() },
+    ];
+    expect(seen({ owed: owed(1_000) })).toEqual([]);
+    expect(seen({ owed: owed(120_000) })).toMatchObject([
+      { what: 'webhook:pager has not taken 2 messages about alerts', since: expect.any(String) },
+    ]);
+  });
+
   it('a host that is not seen any more is named with how long', () => {
     const old = new Date(Date.now() - 300_000).toISOString();
     expect(seen({ hosts: [host('hv-a', { lastSeenAt: old }), host('hv-b')] })).toEqual([

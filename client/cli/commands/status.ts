@@ -18,18 +18,19 @@ export function addStatusCommand(program: Command, state: Program): void {
 async function status(context: Context): Promise<ExitCode> {
   const session = await context.session();
   const { fleet, inventory } = session;
-  const [hosts, vms, open, alerts, switches, claim, temporal] = await Promise.all([
+  const [hosts, vms, open, alerts, switches, claim, owed, temporal] = await Promise.all([
     inventory.hosts(),
     inventory.vms(),
     inventory.incidents({ open: true }),
     inventory.alerts({ open: true }),
     inventory.switches(),
     inventory.fleetClaim(),
+    inventory.owedDeliveries(),
     session.temporal(),
   ]);
   const unpolled = await queuesWithoutWorker(temporal);
   const checks = await Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id)));
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, checks });
+  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
   const { out } = context;
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
   const up = watched.filter((v) => v.observed.state === 'running').length;

@@ -52,17 +52,21 @@ const statusSchema = named(
 
 async function status(door: HttpDoor): Promise<Answer> {
   const { fleet, inventory } = door;
-  const [hosts, vms, open, alerts, switches, claim, temporal] = await Promise.all([
+  const [hosts, vms, open, alerts, switches, claim, owed, temporal] = await Promise.all([
     inventory.hosts(),
     inventory.vms(),
     inventory.incidents({ open: true }),
     inventory.alerts({ open: true }),
     inventory.switches(),
     inventory.fleetClaim(),
+    inventory.owedDeliveries(),
     door.temporal(),
   ]);
-  const unpolled = await queuesWithoutWorker(temporal, door.taskQueue);
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches });
+  const [unpolled, checks] = await Promise.all([
+    queuesWithoutWorker(temporal, door.taskQueue),
+    Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id))),
+  ]);
+  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
   const running = watched.filter((v) => v.observed.state === 'running').length;
   return found({
