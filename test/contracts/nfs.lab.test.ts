@@ -1,4 +1,4 @@
-import { describeOnStorageLab } from '../support/storage-lab';
+import { describeAtLengthOnStorageLab, describeOnStorageLab } from '../support/storage-lab';
 import { runContract } from './contract';
 import { openNfsLocks } from './nfs-subjects';
 import { storageLocksContract } from './storage-locks.contract';
@@ -7,18 +7,11 @@ import { storageLocksContract } from './storage-locks.contract';
 jest.setTimeout(600_000);
 
 describeOnStorageLab('on a real NFS server', () => {
-  runContract(
-    'storageLocks',
-    'nfs3-notify',
-    storageLocksContract,
-    openNfsLocks({ version: '3' }, 'nfs3-notify'),
-    'suite',
-  );
-  runContract(
-    'storageLocks',
-    'nfs4-expire',
-    storageLocksContract,
-    openNfsLocks({ version: '4.2' }, 'nfs4-expire'),
-    'suite',
-  );
+  const v3 = openNfsLocks({ version: '3' }, 'nfs3-notify');
+  runContract('storageLocks', 'nfs3-notify', storageLocksContract, v3, 'suite');
+});
+
+describeAtLengthOnStorageLab('on a real NFS server, at length', () => {
+  const v4 = openNfsLocks({ version: '4.2' }, 'nfs4-expire');
+  runContract('storageLocks', 'nfs4-expire', storageLocksContract, v4, 'suite');
 });

@@ -1,12 +1,12 @@
 /** S1 on real kernels: a host dies and leaves its locks at the NFS server. */
 import { NfsRecovery } from '../support/nfs-recovery';
-import { describeAtLengthOnStorageLab, describeOnStorageLab } from '../support/storage-lab';
+import { describeAtLengthOnStorageLab } from '../support/storage-lab';
 
 // Making the saved state of a version, once, is a cold boot of the whole lab.
 jest.setTimeout(600_000);
 
 for (const version of ['3', '4.2'] as const)
-  describeOnStorageLab(`a host dies with locks on NFS version ${version}`, () => {
+  describeAtLengthOnStorageLab(`a host dies with locks on NFS version ${version}`, () => {
     let site: NfsRecovery;
     beforeAll(async () => {
       // Its own: what is released must have been held, not merely have run out.
