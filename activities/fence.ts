@@ -122,11 +122,17 @@ export const fenceActivities = (env: Environment) => ({
   async rehearseFence(input: { hostId: HostId }): Promise<string[]> {
     const host = declaredHost(env, input.hostId);
     const would: string[] = [];
-    for (const level of host.fenceLevels) {
+    for (const [index, level] of host.fenceLevels.entries()) {
+      const first = host.fenceLevels[index - 1];
+      const when = first === undefined ? '' : `if ${first.name} fails, `;
       for (const device of level.devices) {
         const answer = await readStatus(env, host, device);
-        const now = 'reading' in answer ? `reads "${answer.reading.power}" now` : answer.fault.sentence;
-        would.push(`would switch ${input.hostId} off by ${device.id} (${level.name}); ${now}`);
+        const isOff = 'reading' in answer && answer.reading.power === 'off';
+        const act = isOff
+          ? `would only read ${device.id}`
+          : `would switch ${input.hostId} off by ${device.id}`;
+        const now = 'reading' in answer ? `it reads "${answer.reading.power}" now` : answer.fault.sentence;
+        would.push(`${when}${act} (${level.name}); ${now}`);
       }
     }
     if (would.length === 0)

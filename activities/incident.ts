@@ -2,7 +2,7 @@
 import type { FenceLevel } from '../domain/fleet';
 import type { ClusterPolicy } from '../domain/fleet';
 import type { ClusterId, HostId, IncidentId, IncidentTarget, VmId } from '../domain/ids';
-import type { Fault } from '../domain/faults';
+import { type Fault, withNextStep } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
 import type { AlertRecord, IncidentOutcome, Trigger, VmRecord } from '../domain/records';
@@ -91,7 +91,7 @@ export const incidentActivities = (env: Environment) => ({
     notUp?: readonly VmResult[];
   }): Promise<void> {
     for (const vm of input.notUp ?? []) {
-      const why = vm.fault === undefined ? '' : `: ${vm.fault.sentence} Next: ${vm.fault.next}`;
+      const why = vm.fault === undefined ? '' : `: ${withNextStep(vm.fault)}`;
       await tell(env, input.incidentId, `not-up-${vm.vmId}`, 'vm', `${vm.name} is ${vm.phase}${why}`);
     }
     // By phase, because a fence of its own may have closed the incident before a recovery took it up again.

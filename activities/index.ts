@@ -10,6 +10,7 @@ import { planActivities } from './plan';
 import type { Ports } from './ports';
 import { readinessActivities } from './readiness';
 import { readmitActivities } from './readmit';
+import { rehearseStartActivities } from './rehearse-start';
 import { releaseActivities } from './release';
 import { restartVmActivities } from './restart-vm';
 import { runActivities } from './other-run';
@@ -18,8 +19,11 @@ import type { Supervision } from './watched-cluster';
 
 export type { Supervision };
 
-/** Everything the workflows can do to the world, over the ports given. */
-/** @param supervision What lets the watch act; without it one only learns. */
+/**
+ * Everything the workflows can do to the world, over the ports given.
+ *
+ * @param supervision What lets the watch act; without it one only learns.
+ */
 export function createActivities(ports: Ports, fleet: Fleet, supervision?: Supervision) {
   const env = environment(ports, fleet);
   return atBoundary({
@@ -30,6 +34,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...planActivities(env),
     ...readinessActivities(env),
     ...restartVmActivities(env),
+    ...rehearseStartActivities(env),
     ...missingVmActivities(env),
     ...readmitActivities(env),
     ...moveVolumeActivities(env),

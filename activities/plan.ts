@@ -41,7 +41,10 @@ export const planActivities = (env: Environment) => ({
     });
     if (input.onItself) {
       const vmsHere = vms.map((vm) => named(vm, input.hostId));
-      const sentence = `${input.hostId} has rebooted by itself: its ${vmsHere.length} VMs start on it again`;
+      const sentence =
+        vmsHere.length === 0
+          ? `${input.hostId} has been switched on anew, and no VM is to run on it`
+          : `${input.hostId} has rebooted by itself: its ${vmsHere.length} VMs start on it again`;
       if (input.mode === 'act') await tellPlan(env, input.incidentId, vmsHere, sentence);
       return { vms: vmsHere };
     }

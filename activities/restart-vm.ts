@@ -146,40 +146,7 @@ export const restartVmActivities = (env: Environment) => ({
       return 'unknown';
     }
   },
-
-  async rehearseStart(
-    input: StartBasis & { target: HostId | undefined; assumeOff: HostId | undefined },
-  ): Promise<RehearsedStart> {
-    const vm = await recordedVm(env, input.vmId);
-    const except = input.assumeOff === undefined ? [] : [input.assumeOff];
-    const not = (why: string): RehearsedStart => ({
-      comesBack: false,
-      target: undefined,
-      would: [`${vm.name} would NOT come back: ${why}`],
-    });
-    const hosts = await candidates(env, clusterById(env, vm.clusterId), except, [vm.vmId]);
-    const [placed] = placement([wanted(vm, except)], hosts);
-    const target = input.target ?? placed?.target;
-    if (target === undefined)
-      return not(placed !== undefined && placed.target === undefined ? placed.why : 'no host is in service');
-    if ((await env.inventory.definition(vm.vmId)) === undefined)
-      return not(fault('DEFINITION_NOT_STORED', { vm: vm.name }).sentence);
-    const sights = await env.hostCommands.inspectDisks(target, vm.shape.disks, signal());
-    const bad = sights.filter((s) => s.seen !== 'usable').map((s) => `${s.path} is ${s.seen} on ${target}`);
-    if (bad.length > 0) return not(bad.join('; '));
-    const size = `${vm.shape.memoryMiB} MiB, ${vm.shape.vcpus} vCPU`;
-    const would = [
-      `${vm.name}: would reserve ${size} on ${target}, define it there, start it and read it back`,
-    ];
-    return { comesBack: true, target, would };
-  },
 });
-
-export interface RehearsedStart {
-  readonly comesBack: boolean;
-  readonly target: HostId | undefined;
-  readonly would: readonly string[];
-}
 
 const blocked = (target: HostId | undefined, why: Fault): Prepared => ({
   kind: 'blocked',
@@ -232,8 +199,8 @@ async function givenTarget(
   target: HostId,
 ): Promise<{ target: HostId } | Prepared> {
   const standing = (await env.inventory.host(target))?.standing;
-  if (standing !== 'fenced' && standing !== 'excluded') return { target };
-  const detail = `${target} is ${standing}`;
+  if (standing !== 'fenced' && standing !== 'excluded' && standing !== 'quarantined') return { target };
+  const detail = `${target} is ${standing}; once it is well: vmedic host readmit ${target}`;
   return { kind: 'no-capacity', target, fault: fault('NO_CAPACITY', { vm: vm.name, detail }) };
 }
 
@@ -247,6 +214,9 @@ async function chooseTarget(
   const hosts = await candidates(env, clusterById(env, vm.clusterId), off, [vm.vmId]);
   const [placed] = placement([wanted(vm, input.avoid)], hosts);
   if (placed?.target !== undefined) return { target: placed.target };
-  const detail = placed?.why ?? 'no host is in service';
+  const records = await env.inventory.hosts({ clusterId: vm.clusterId });
+  const readmit = records.filter((h) => h.standing === 'quarantined').map((h) => h.hostId);
+  const hint = readmit.length === 0 ? '' : ` (quarantined until vmedic host readmit: ${readmit.join(', ')})`;
+  const detail = `${placed?.why ?? 'no host is in service'}${hint}`;
   return { kind: 'no-capacity', target: undefined, fault: fault('NO_CAPACITY', { vm: vm.name, detail }) };
 }

@@ -18,6 +18,14 @@ export function knownHost(fleet: Fleet, host: string): { id: HostId; cluster: Cl
   throw new Refusal('usage', code, sentence, next);
 }
 
+export function knownCluster(fleet: Fleet, cluster: string): ClusterId {
+  const found = fleet.clusters.find((c) => c.id === cluster);
+  if (found !== undefined) return found.id;
+  const known = fleet.clusters.map((c) => c.id).join(', ');
+  const sentence = `There is no cluster ${cluster} in the config; known: ${known}`;
+  throw new Refusal('usage', 'UNKNOWN_CLUSTER', sentence, 'vmedic host list');
+}
+
 /** By UUID or by name; refused when there is none, or several of that name. */
 export async function knownVm(inventory: Pick<InventoryPort, 'vms'>, vm: string): Promise<VmRecord> {
   const all = await inventory.vms();

@@ -284,6 +284,8 @@ export class RecoveryClient {
     if (wanted.type !== 'recoverHost' || latest.target.kind !== 'host') return false;
     if (latest.workflowId !== wanted.workflowId) return false;
     if (latest.outcome !== 'recovered' && latest.outcome !== 'partially-recovered') return false;
+    // A person who asks again for what did not come back means it; a program may only be late.
+    if (latest.outcome === 'partially-recovered' && wanted.request.source === 'operator') return false;
     return (await this.door.inventory.host(latest.target.hostId))?.standing === 'fenced';
   }
 

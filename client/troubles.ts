@@ -13,8 +13,8 @@ export interface Trouble {
   readonly next: string;
 }
 
-/** A host that the watch has not seen for this long is worth a look; it is looked at every few seconds. */
-const unseenMs = 60_000;
+/** A host that the watch has not seen for this long is worth a look: its "seen" is written every 10 s. */
+const unseenMs = 30_000;
 
 /** A delivery takes a second; later than this it is not on its way, it is stuck. */
 const undeliveredMs = 60_000;
@@ -75,6 +75,7 @@ export function troublesOf(seen: {
           declared.id,
         );
       }),
+    ...hosts.filter((h) => !troubledHosts.includes(h.hostId)).flatMap((h) => downWith(h, vms, troubledVms)),
     ...vms
       .filter((v) => v.protected && v.desired === 'running' && v.observed.state !== 'running')
       .filter((v) => !troubledVms.includes(v.vmId) && !troubledHosts.includes(v.hostId))
@@ -97,21 +98,39 @@ function unreadiness(report: ReadinessReport | undefined): Trouble[] {
   return [{ what, since: report.at, next: 'vmedic readiness' }];
 }
 
+/** A host that was proven off runs nothing, whatever was seen on it last. */
+export const runsNow = (vm: VmRecord, hosts: readonly HostRecord[]): boolean =>
+  vm.observed.state === 'running' && hosts.find((h) => h.hostId === vm.hostId)?.standing !== 'fenced';
+
+/** VMs that went down with a host and that nobody has brought back. */
+function downWith(host: HostRecord, vms: readonly VmRecord[], atWork: readonly string[]): Trouble[] {
+  const down = vms
+    .filter((v) => v.hostId === host.hostId && v.protected && v.desired === 'running')
+    .filter((v) => v.observed.state === 'running' && !runsNow(v, [host]) && !atWork.includes(v.vmId));
+  if (down.length === 0) return [];
+  const named = down.slice(0, 10).map((v) => v.name);
+  const more = down.length > named.length ? ` and ${down.length - named.length} more` : '';
+  const what = `${down.length} VMs went down with ${host.hostId} and do not run: ${named.join(', ')}${more}`;
+  return [{ what, since: host.lastSeenAt, next: `vmedic host recover ${host.hostId} --wait` }];
+}
+
 function hostTrouble(record: HostRecord | undefined, id: string): Trouble[] {
   const next = `vmedic host show ${id}`;
   if (record?.lastSeenAt === undefined)
     return [{ what: `host ${id} was never seen`, since: undefined, next }];
   if (record.standing === 'in-service') {
     if (Date.now() - millisOf(record.lastSeenAt) < unseenMs) return [];
-    return [{ what: `host ${id} does not answer`, since: record.lastSeenAt, next }];
+    const dryRun = `vmedic host recover ${id} --dry-run`;
+    return [{ what: `host ${id} does not answer`, since: record.lastSeenAt, next: dryRun }];
   }
   if (record.standing === 'maintenance') return [];
   const readmit = `vmedic host readmit ${id} --reason "..."`;
+  const powerOn = `switch it on, then ${readmit}`;
   return [
     {
       what: `host ${id} is ${record.standing} and takes no VMs`,
       since: record.lastSeenAt,
-      next: record.standing === 'quarantined' ? readmit : next,
+      next: record.standing === 'quarantined' ? readmit : record.standing === 'fenced' ? powerOn : next,
     },
   ];
 }

@@ -360,6 +360,10 @@ export function fault(code: FaultCode, facts: FaultFacts = {}): Fault {
   };
 }
 
+/** The fault with what to do about it, as one text. */
+export const withNextStep = ({ sentence, next }: Pick<Fault, 'sentence' | 'next'>): string =>
+  `${sentence.replace(/[.;:]?$/, '.')} Next: ${next}`;
+
 export const isFaultCode = (text: unknown): text is FaultCode =>
   typeof text === 'string' && Object.hasOwn(faultTable, text);
 

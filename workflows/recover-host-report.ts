@@ -36,6 +36,7 @@ export async function report(run: Run): Promise<RecoverHostResult> {
 }
 
 function sentenceOf(all: readonly VmResult[], down: readonly VmResult[]): string {
+  if (all.length === 0) return 'there was no VM to bring back';
   if (down.length === 0) return `all ${all.length} VMs run again`;
   const named = down.slice(0, limits.detailLinesMax).map((v) => `${v.name} (${v.phase})`);
   return `${all.length - down.length} of ${all.length} VMs run again; not: ${named.join(', ')}`;

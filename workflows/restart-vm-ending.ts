@@ -1,6 +1,6 @@
 /** How a run of `restartVm` ends, and its rehearsal. */
 import { ApplicationFailure, setCurrentDetails } from '@temporalio/workflow';
-import { type Fault, fault } from '../domain/faults';
+import { type Fault, fault, withNextStep } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import { look } from './activity-options';
 import { everythingAnswered } from './note-said';
@@ -54,7 +54,7 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
   await everythingAnswered();
   throw ApplicationFailure.create({
     type: attempt.kind === 'over' ? failureTypes.compensated : failureTypes.stuck,
-    message: `${attempt.fault.sentence} Next: ${attempt.fault.next}`,
+    message: withNextStep(attempt.fault),
     nonRetryable: true,
     details: [result],
   });

@@ -9,7 +9,7 @@ import {
 } from '@temporalio/workflow';
 import type { StartBasis } from '../activities/restart-vm';
 import type { FenceEvidence } from '../domain/evidence';
-import type { Fault } from '../domain/faults';
+import { type Fault, withNextStep } from '../domain/faults';
 import { type HostId, workflowIds } from '../domain/ids';
 import type { VmPhase, VmResult } from '../domain/recovery-state';
 import type { RestartVmInput } from './inputs';
@@ -126,7 +126,7 @@ export function show(run: Run, phase: VmPhase): void {
 
 export function sentenceOf(run: Run): string {
   const where = run.target === undefined ? '' : ` on ${run.target}`;
-  const why = run.fault === undefined ? '' : `: ${run.fault.sentence} Next: ${run.fault.next}`;
+  const why = run.fault === undefined ? '' : `: ${withNextStep(run.fault)}`;
   return `${run.phase}${where}${why}${run.held ? ' (held by a person)' : ''}`;
 }
 

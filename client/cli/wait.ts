@@ -24,7 +24,9 @@ export async function conclude(context: Context, answer: StartAnswer): Promise<E
     return exitCodes.done;
   }
   context.out.note(
-    `Incident ${answer.incidentId}: ${answer.answer === 'started' ? 'started' : answer.sentence}`,
+    answer.answer === 'started' && answer.rehearsal
+      ? 'Rehearsal: everything is read, nothing is touched'
+      : `Incident ${answer.incidentId}: ${answer.answer === 'started' ? 'started' : answer.sentence}`,
   );
   const ending = await followLive(context, session, answer);
   context.out.result({ ...document, ending }, endingText(context, ending, answer));

@@ -63,7 +63,7 @@ async function cutPower(lab: Lab, host: string): Promise<string> {
       timeoutMs: 30_000,
     },
   );
-  return `ipmitool -I lanplus -H ${address} -p ${port} chassis power off: ${said.trim()}`;
+  return `ipmitool -I lanplus -C 3 ${login.join(' ')} chassis power off: ${said.trim()}`;
 }
 
 function watchSerials(

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { type AgentCheck, referenceProblems, relationProblems } from './checks';
@@ -43,8 +44,10 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
       code === 'ENOENT'
         ? 'there is no such file'
         : code === 'EACCES'
-          ? 'this user may not read it'
-          : undefined;
+          ? `the user ${userInfo().username}, as whom this runs, may not read it: chown it to that user, or move it`
+          : code === 'EISDIR'
+            ? 'it is a folder'
+            : undefined;
     if (why === undefined) throw cause;
     const sentence = `${why}; name the config by --config FILE or VMEDIC_CONFIG`;
     return {
@@ -87,21 +90,30 @@ export async function checkConfig(text: string, path: string, options: LoadOptio
   if (!parsed.success) {
     const broken = parsed.error.issues.map((issue) => issue.path);
     const isWhole = (path: Path): boolean => !broken.some((at) => path.every((part, i) => at[i] === part));
+    const view = lenientView(value, isWhole);
     const problems = [
       ...problemsOfIssues(parsed.error, places, value),
-      ...relationProblems(lenientView(value, isWhole), places),
+      ...relationProblems(view, places),
+      ...(await machineProblems(view, places, file, options)),
     ];
     return { ok: false, path: file, problems: inOrder(problems) };
   }
   const config = withAbsolutePaths(parsed.data, dirname(file));
-  const found = relationProblems(config, places);
-  if (options.depth === 'machine') {
-    const context = { places, folder: dirname(file), env: options.env ?? process.env };
-    found.push(...(await referenceProblems(config, context, options.checkAgent)));
-  }
-  const problems = inOrder(found);
+  const found = await machineProblems(config, places, file, options);
+  const problems = inOrder([...relationProblems(config, places), ...found]);
   if (problems.some((p) => p.severity === 'error')) return { ok: false, path: file, problems };
   return { ok: true, path: file, config, warnings: problems };
+}
+
+/** What only this machine can tell: whether references resolve and agents know their options. */
+async function machineProblems(
+  config: VmedicConfig,
+  places: Places,
+  file: string,
+  { depth, env = process.env, checkAgent }: LoadOptions,
+): Promise<ConfigProblem[]> {
+  if (depth !== 'machine') return [];
+  return referenceProblems(config, { places, folder: dirname(file), env }, checkAgent);
 }
 
 const inOrder = (problems: readonly ConfigProblem[]): ConfigProblem[] =>

@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
-import { clusterId, type HostId } from '../../../domain/ids';
+import type { HostId } from '../../../domain/ids';
 import type { Host } from '../../../domain/fleet';
 import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/records';
 import type { Request, StartAnswer } from '../../answers';
 import { audited } from '../audited';
-import { knownHost } from '../../known';
+import { knownCluster, knownHost } from '../../known';
 import { releaseLocksOf } from '../../release-locks';
+import { runsNow } from '../../troubles';
 import { byHand } from '../by-hand';
 import {
   addCommand,
@@ -177,13 +178,15 @@ export const requestOf = (context: Context): Request => ({
   rehearse: context.flags['dryRun'] === true,
 });
 
-const runningOn = (vms: readonly VmRecord[], host: HostId): VmRecord[] =>
-  vms.filter((v) => v.hostId === host && v.observed.state === 'running');
+const runningOn = (vms: readonly VmRecord[], host: HostId, hosts: readonly HostRecord[]): VmRecord[] =>
+  vms.filter((v) => v.hostId === host && runsNow(v, hosts));
 
 async function list(context: Context): Promise<ExitCode> {
   const { fleet, inventory } = await context.session();
   const filter =
-    context.flags['cluster'] === undefined ? {} : { clusterId: clusterId(text(context, 'cluster')) };
+    context.flags['cluster'] === undefined
+      ? {}
+      : { clusterId: knownCluster(fleet, text(context, 'cluster')) };
   const [records, vms, open] = await Promise.all([
     inventory.hosts(filter),
     inventory.vms(filter),
@@ -219,7 +222,7 @@ function hostLine(
     clusterId: declared.clusterId,
     standing: record?.standing ?? 'not seen yet',
     lastSeenAt: record?.lastSeenAt,
-    vmsRunning: runningOn(vms, declared.id).length,
+    vmsRunning: runningOn(vms, declared.id, records).length,
     capacity: declared.capacity,
     fenceLevels: declared.fenceLevels.map((l) => l.name),
     incident: open.find((i) => i.target.kind === 'host' && i.target.hostId === declared.id)?.incidentId,

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { hostId } from '../../../domain/ids';
 import type { IncidentRecord } from '../../../domain/records';
-import { knownIncident, knownVm } from '../../known';
+import { knownHost, knownIncident, knownVm } from '../../known';
 import { giveOrder, type Order } from '../../orders';
 import { audited } from '../audited';
 import { addCommand, addGroup, argument, askingOptions, type Context, type Program, text } from '../command';
@@ -146,11 +145,12 @@ async function obey(context: Context, order: Order): Promise<ExitCode> {
 }
 
 async function list(context: Context): Promise<ExitCode> {
-  const { inventory } = await context.session();
+  const { fleet, inventory } = await context.session();
+  const host = context.flags['host'] === undefined ? undefined : knownHost(fleet, text(context, 'host')).id;
   const incidents = await inventory.incidents({
     limit: Number(context.flags['limit']),
     ...(context.flags['open'] === true && { open: true }),
-    ...(context.flags['host'] !== undefined && { hostId: hostId(text(context, 'host')) }),
+    ...(host !== undefined && { hostId: host }),
   });
   const rows = incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary, i.nextCommand ?? '']);
   const none = context.flags['open'] === true ? 'No incident is open.' : 'There was no incident yet.';

@@ -292,7 +292,8 @@ async function statusText({ out }: Context, lab: Pick<Lab, 'status'>): Promise<s
     host.id,
     host.power,
     `${host.bmc.address}:${host.bmc.port}`,
-    host.vms === null ? 'does not say' : host.vms.join(' '),
+    host.vms === null ? 'does not say' : [...host.vms].sort().join(' '),
+    host.uri,
   ]);
-  return table(out, ['HOST', 'POWER', 'BMC (IPMI)', 'VMS THAT RUN'], rows);
+  return table(out, ['HOST', 'POWER', 'BMC (IPMI)', 'VMS THAT RUN', 'URI (virsh -c)'], rows);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { millisOf } from '../../../domain/observations';
 import { effectiveMode } from '../../../domain/armed';
-import { queuesWithoutWorker, troublesOf } from '../../troubles';
+import { queuesWithoutWorker, runsNow, troublesOf } from '../../troubles';
 import { addCommand, type Context, type Program } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { age, facts } from '../show';
@@ -33,8 +33,9 @@ async function status(context: Context): Promise<ExitCode> {
   const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
   const { out } = context;
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
-  const up = watched.filter((v) => v.observed.state === 'running').length;
-  const hostsUsed = new Set(watched.filter((v) => v.observed.state === 'running').map((v) => v.hostId)).size;
+  const running = watched.filter((v) => runsNow(v, hosts));
+  const up = running.length;
+  const hostsUsed = new Set(running.map((v) => v.hostId)).size;
   const hostsDeclared = fleet.clusters.flatMap((c) => c.hosts).length;
   const clusters = fleet.clusters.map((c) => {
     const own = hosts.filter((h) => h.clusterId === c.id);

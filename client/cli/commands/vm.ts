@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
-import { hostId } from '../../../domain/ids';
-import { knownVm } from '../../known';
+import type { HostRecord, VmRecord } from '../../../domain/records';
+import { knownHost, knownVm } from '../../known';
+import { runsNow } from '../../troubles';
 import { byHand } from '../by-hand';
 import {
   addCommand,
@@ -37,7 +38,7 @@ export function addVmCommands(program: Command, state: Program): void {
   });
   addCommand(vm, state, {
     usage: 'restart <vm>',
-    summary: 'start a VM that does not run, on a host where it may; refused while it may run anywhere',
+    summary: 'start a VM that does not run, on a host where it may; one that runs is left as it is',
     examples: [
       'vmedic vm restart web-1 --wait',
       'vmedic vm restart web-1 --target hv-b --reason "hv-a is being repaired"',
@@ -104,13 +105,15 @@ async function migrate(context: Context): Promise<ExitCode> {
 }
 
 async function list(context: Context): Promise<ExitCode> {
-  const { inventory } = await context.session();
-  const filter = context.flags['host'] === undefined ? {} : { hostId: hostId(text(context, 'host')) };
+  const { fleet, inventory } = await context.session();
+  const filter =
+    context.flags['host'] === undefined ? {} : { hostId: knownHost(fleet, text(context, 'host')).id };
+  const hosts = await inventory.hosts();
   const vms = [...(await inventory.vms(filter))].sort((a, b) => (a.name < b.name ? -1 : 1));
   const rows = vms.map((v) => [
     v.name,
     v.hostId,
-    v.observed.state,
+    shownState(v, hosts),
     v.desired,
     v.protected ? String(v.priority) : 'unprotected',
     `${v.shape.memoryMiB} MiB`,
@@ -123,14 +126,21 @@ async function list(context: Context): Promise<ExitCode> {
   return exitCodes.done;
 }
 
+/** What was seen last, unless its host has been proven off since. */
+const shownState = (vm: VmRecord, hosts: readonly HostRecord[]): string =>
+  vm.observed.state === 'running' && !runsNow(vm, hosts) ? 'down with its host' : vm.observed.state;
+
 async function show(context: Context): Promise<ExitCode> {
   const { inventory } = await context.session();
   const vm = await knownVm(inventory, argument(context, 0));
-  const [definition, sightings, incidents] = await Promise.all([
+  const [hosts, definition, sightings, own, ofHost] = await Promise.all([
+    inventory.hosts(),
     inventory.definition(vm.vmId),
     inventory.sightings([vm.vmId]),
     inventory.incidents({ vmId: vm.vmId, limit: 5 }),
+    inventory.incidents({ hostId: vm.hostId, limit: 5 }),
   ]);
+  const incidents = [...own, ...ofHost].sort((a, b) => (a.openedAt < b.openedAt ? 1 : -1));
   const { out } = context;
   const disks = vm.shape.disks.map(
     (d) =>
@@ -140,7 +150,7 @@ async function show(context: Context): Promise<ExitCode> {
     facts(out, [
       ['vm', `${vm.name} (${vm.vmId})`],
       ['host', vm.hostId],
-      ['state', `${vm.observed.state} (${vm.observed.reason}), seen ${since(vm.observed.at)}`],
+      ['state', `${shownState(vm, hosts)} (${vm.observed.reason}), seen ${since(vm.observed.at)}`],
       ['wanted', vm.desired],
       ['protected', vm.protected ? `yes, priority ${vm.priority}` : 'no'],
       ['size', `${vm.shape.memoryMiB} MiB, ${vm.shape.vcpus} vCPU`],
@@ -153,11 +163,15 @@ async function show(context: Context): Promise<ExitCode> {
       ],
       ['defined on', sightings.map((s) => s.hostId).join(', ') || 'nowhere that was seen'],
     ]),
-    table(
-      out,
-      ['INCIDENT', 'STANDING', 'SUMMARY'],
-      incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
-    ),
+    ...(incidents.length === 0
+      ? []
+      : [
+          table(
+            out,
+            ['INCIDENT OF IT OR ITS HOST', 'STANDING', 'SUMMARY'],
+            incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
+          ),
+        ]),
   ];
   out.result({ vm, definition, sightings, incidents }, parts.join('\n\n'));
   return exitCodes.done;
