@@ -110,7 +110,7 @@ function downWith(host: HostRecord, vms: readonly VmRecord[], atWork: readonly s
   if (down.length === 0) return [];
   const named = down.slice(0, 10).map((v) => v.name);
   const more = down.length > named.length ? ` and ${down.length - named.length} more` : '';
-  const what = `${down.length} VMs went down with ${host.hostId} and do not run: ${named.join(', ')}${more}`;
+  const what = `went down with ${host.hostId} and not brought back: ${named.join(', ')}${more}`;
   return [{ what, since: host.lastSeenAt, next: `vmedic host recover ${host.hostId} --wait` }];
 }
 

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { judge } from '../../client/cli/demo';
 import { exitCodes } from '../../client/cli/exit-codes';
-import { troublesOf } from '../../client/troubles';
+import { runsNow, troublesOf } from '../../client/troubles';
 import { codeOf } from '../../client/cli/wait';
 import type { Ending } from '../../client/answers';
 import { clusterId, hostId } from '../../domain/ids';
@@ -59,7 +59,7 @@ describe('status', () => {
         expect.stringContaining('incident host-hv-a-1 is held'),
         'vmedic incident approve host-hv-a-1 --reason "..."',
       ],
-      ['host hv-b is fenced and takes no VMs', 'vmedic host show hv-b'],
+      ['host hv-b is fenced and takes no VMs', 'switch it on, then vmedic host readmit hv-b --reason "..."'],
       ['VM web is to run and is crashed (panic) on hv-b', 'vmedic vm restart web'],
     ]);
   });
@@ -74,10 +74,22 @@ describe('status', () => {
     ]);
   });
 
+  it('VMs of a host that was proven off do not run, whatever was seen of them last', () => {
+    const hosts = [host('hv-a', { standing: 'fenced' }), host('hv-b')];
+    const down = vm('web', { hostId: hostId('hv-a') });
+    expect(runsNow(down, hosts)).toBe(false);
+    expect(seen({ hosts, vms: [down] }).map((t) => [t.what, t.next])).toContainEqual([
+      'went down with hv-a and not brought back: web',
+      'vmedic host recover hv-a --wait',
+    ]);
+    // The control: on a host that is well the same record says that it runs.
+    expect(runsNow(down, [host('hv-a')])).toBe(true);
+  });
+
   it('a host that is not seen any more is named with how long', () => {
     const old = new Date(Date.now() - 300_000).toISOString();
     expect(seen({ hosts: [host('hv-a', { lastSeenAt: old }), host('hv-b')] })).toEqual([
-      { what: 'host hv-a does not answer', since: old, next: 'vmedic host show hv-a' },
+      { what: 'host hv-a does not answer', since: old, next: 'vmedic host recover hv-a --dry-run' },
     ]);
   });
 });

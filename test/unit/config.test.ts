@@ -273,6 +273,24 @@ describe('what only the machine can tell', () => {
     expect(JSON.stringify(seen)).not.toContain('hunter2');
   });
 
+  it('a mistake in one place keeps no other from being named: keys, agents and secrets come together', async () => {
+    const broken = { ...withPassword('env:NOPE'), bogus: true };
+    const found = await sentences(broken, {
+      depth: 'machine',
+      env: {},
+      checkAgent: () => Promise.resolve(['it has no option "ipp"; did you mean ip?']),
+    });
+    expect(found).toHaveLength(3);
+    expect(found.join()).toMatch(/bogus/);
+    expect(found.join()).toMatch(/NOPE/);
+    expect(found.join()).toMatch(/ipp/);
+  });
+
+  it('a folder is no config, and is named as what it is', async () => {
+    const loaded = await loadConfig(folder);
+    expect(!loaded.ok && loaded.problems[0]?.sentence).toContain('it is a folder');
+  });
+
   it('a config file that is not there is a problem with a way out, not an exception', async () => {
     const loaded = await loadConfig(join(folder, 'nowhere.yaml'));
     expect(!loaded.ok && loaded.problems[0]?.sentence).toContain('there is no such file');

@@ -75,7 +75,8 @@ function lenientLevel(level: unknown, place: string): FenceLevelConfig {
     devices: list(group(level)['devices']).map((device, d) => ({
       id: textOr(group(device)['id'], `device ${place}.${d}`),
       agent: textOr(group(device)['agent'], 'simulated'),
-      options: group(group(device)['options']) as Record<string, string>,
+      options: textsOf(group(group(device)['options'])),
+      ...passwordOf(group(device)['password']),
     })),
   };
 }
@@ -103,5 +104,13 @@ function lenientPool(pool: unknown, place: number): PoolConfig {
     lease: told(lease),
   };
 }
+
+const textsOf = (options: Group): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(options).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+
+const passwordOf = (password: unknown): { password?: string } =>
+  typeof password === 'string' ? { password } : {};
 
 const textOr = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise);
