@@ -33,6 +33,10 @@ it('takes ESXi hosts, their vCenter and datastores as they are: negative control
   expect(await sentences(config())).toBe('');
 });
 
+it('takes an NFS datastore without a strategy for NFS servers, and warns of nothing', async () => {
+  expect(await sentences(config({ pools: [pool({ type: 'nfs' })] }))).toBe('');
+});
+
 it.each([
   ['a vCenter that is not declared', { vcenters: [vcenter({ id: 'vc2' })] }, 'there is no vCenter vc'],
   [

@@ -155,6 +155,8 @@ function poolProblems(
         `pool ${pool.id} is LVM, and its volume group is not named; write path: /dev/GROUP`,
       ),
     ];
+  // A datastore of ESXi hosts: their locks are files of their own, whatever it lies on.
+  if (pool.path?.startsWith('/vmfs/volumes/') === true) return [];
   if (pool.type === 'nfs' && pool.lockStrategy === 'none')
     return [
       places.problem(
