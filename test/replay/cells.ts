@@ -15,7 +15,10 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   releaseLocks: endings.releaseLocks,
   restartVm: [...endings.restartVm, failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
   readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed'],
-  migrateVolume: [],
+  migrateVolume: [
+    ...endings.migrateVolume,
+    ...[failureTypes.compensated, failureTypes.stuck, 'continued', 'cancelled'],
+  ],
   watchFleet: ['cancelled'],
   checkReadiness: endings.checkReadiness,
 };
