@@ -117,7 +117,10 @@ function afterWayBack(run: Run, cause: unknown): Ended {
     return { kind: 'not-moved', fault: stopped(run, run.aborted.by, run.aborted.reason) };
   const known = faultIn(cause);
   if (known === undefined) throw cause;
-  return { kind: 'not-moved', fault: known };
+  // What was half made is whole again: said as it was, it would send people to a state that is over.
+  if (known.code !== 'MOVE_PARTIAL') return { kind: 'not-moved', fault: known };
+  const detail = `it went half way and was taken back (${known.facts['detail'] ?? ''})`;
+  return { kind: 'not-moved', fault: fault('MOVE_NOT_DONE', { vm: run.input.name, detail }) };
 }
 
 const stopped = (run: Run, by: string, detail: string): Fault =>
