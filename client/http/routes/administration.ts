@@ -34,6 +34,7 @@ export const administrationRoutes: readonly Route[] = [
     route({
       ...{ method: 'post', path: armed ? '/v1/arm' : '/v1/disarm', tag: 'administration', answers },
       needs: armed ? 'approver' : 'operator',
+      problems: [404],
       summary: armed
         ? 'Let VMedic act again after it was disarmed'
         : 'Stop every new act; recoveries under way pause before their next one',
