@@ -6,7 +6,7 @@ import {
   makeContinueAsNewFunc,
   setCurrentDetails,
 } from '@temporalio/workflow';
-import { type Fault, fault } from '../domain/faults';
+import { type Fault, fault, withNextStep } from '../domain/faults';
 import { workflowIds } from '../domain/ids';
 import { verdictSentence } from '../domain/volume-move';
 import { look } from './activity-options';
@@ -31,7 +31,7 @@ export async function finish(run: Run, ended: Ended): Promise<MigrateVolumeResul
   if (ended.kind === 'moved') return result;
   throw ApplicationFailure.create({
     type: ended.kind === 'not-moved' ? failureTypes.compensated : failureTypes.stuck,
-    message: `${ended.fault.sentence} Next: ${ended.fault.next}`,
+    message: withNextStep(ended.fault),
     nonRetryable: true,
     details: [result],
   });
@@ -118,7 +118,7 @@ export async function rehearse(run: Run): Promise<MigrateVolumeResult> {
   });
   const would =
     said.kind === 'refused'
-      ? said.faults.map((f) => `would refuse: ${f.sentence} Next: ${f.next}`)
+      ? said.faults.map((f) => `would refuse: ${withNextStep(f)}`)
       : said.before.disks
           .filter((d) => d.wanted !== undefined)
           .map(

@@ -2,7 +2,7 @@
 import { type CancellationScope, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { MoveKnown } from '../activities/move-volume';
 import type { FenceEvidence } from '../domain/evidence';
-import type { Fault } from '../domain/faults';
+import { type Fault, withNextStep } from '../domain/faults';
 import type { BeforeImage, MoveTask, MoveVerdict } from '../domain/volume-move';
 import type { MigrateVolumeInput, MovePace } from './inputs';
 import * as messages from './messages';
@@ -101,7 +101,7 @@ export function show(run: Run, phase: messages.MovePhase): void {
 export function sentenceOf(run: Run): string {
   const what = run.input.disks.map((d) => `${d.disk} to ${d.to}`).join(', ');
   const how = run.phase === 'copying' && run.percent !== undefined ? ` ${run.percent} %` : '';
-  const why = run.fault === undefined ? '' : `: ${run.fault.sentence} Next: ${run.fault.next}`;
+  const why = run.fault === undefined ? '' : `: ${withNextStep(run.fault)}`;
   return `${what}: ${run.phase}${how}${why}${run.held ? ' (held by a person)' : ''}`;
 }
 
