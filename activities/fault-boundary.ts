@@ -24,6 +24,10 @@ export function asFailure(error: unknown): unknown {
 export const faultOf = (error: unknown): Fault | undefined =>
   error instanceof DriverFault ? error.fault : undefined;
 
+/** Without the inventory nothing can be written down or said: whoever meets this waits for it, however long that takes. */
+export const isOfInventory = (fault: Fault): boolean =>
+  fault.code === 'INVENTORY_UNREACHABLE' || fault.code === 'RECORD_CHANGED';
+
 type Activity = (input: never) => Promise<unknown>;
 
 /**

@@ -292,6 +292,7 @@ export async function freshEvidence(env: Environment, given: FenceEvidence): Pro
   if (given.method === 'attested') return stillSilent(env, given);
   if (evidenceIsFresh(given, Date.now())) return given;
   const newest = await env.inventory.evidenceFor(given.hostId);
+  if (newest?.method === 'attested') return stillSilent(env, newest);
   if (newest !== undefined && evidenceIsFresh(newest, Date.now())) return newest;
   return refresh(env, given);
 }

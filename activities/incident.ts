@@ -7,6 +7,7 @@ import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
 import type { AlertRecord, IncidentOutcome, Trigger, VmRecord } from '../domain/records';
 import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+import { lookForVms } from './where-vms-are';
 
 export interface IncidentBrief {
   readonly openedAt: string;
@@ -60,6 +61,7 @@ export const incidentActivities = (env: Environment) => ({
     trigger: Trigger;
   }): Promise<void> {
     await open(env, { kind: 'vm', vmId: input.vmId }, input, nowIso());
+    await lookForVms(env, input.clusterId, [input.vmId]);
   },
 
   /** Phase, summary and next command of the incident, with one timeline line; and, when it waits for a person, one alert. */
@@ -103,7 +105,8 @@ export const incidentActivities = (env: Environment) => ({
       outcome: input.outcome,
       closedAt: nowIso(),
     });
-    for (const key of input.clearAlerts) await clear(env, key);
+    const open = new Set((await env.inventory.alerts({ open: true })).map((a) => a.key));
+    for (const key of input.clearAlerts.filter((k) => open.has(k))) await clear(env, key);
     if (input.alert !== undefined) await raise(env, input.incidentId, input.alert);
   },
 

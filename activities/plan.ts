@@ -3,9 +3,9 @@ import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { candidate, type Candidate, placement, type Wanted } from '../domain/placement';
 import type { Cluster } from '../domain/fleet';
 import type { VmRecord } from '../domain/records';
-import { faultOf } from './fault-boundary';
 import { declaredCluster, type Environment, tell } from './environment';
 import { rosterOf } from './incident';
+import { answersFor, lookForVms } from './where-vms-are';
 
 export interface Plan {
   readonly vms: readonly {
@@ -40,6 +40,7 @@ export const planActivities = (env: Environment) => ({
       why,
     });
     if (input.onItself) {
+      await lookForVms(env, declaredCluster(env, input.hostId).id, input.vmIds);
       const vmsHere = vms.map((vm) => named(vm, input.hostId));
       const sentence =
         vmsHere.length === 0
@@ -106,7 +107,9 @@ export async function candidates(
   ]);
   const standing = new Map(records.map((r) => [r.hostId, r.standing]));
   const able = cluster.hosts.filter((h) => standing.get(h.id) === 'in-service' && !except.includes(h.id));
-  const answering = await Promise.all(able.map(async (h) => ({ h, answers: await answers(env, h.id) })));
+  const answering = await Promise.all(
+    able.map(async (h) => ({ h, answers: await answersFor(env, h.id, moving) })),
+  );
   return answering
     .filter((a) => a.answers)
     .map(({ h }) => {
@@ -121,15 +124,4 @@ export async function candidates(
       const running = here.map((v) => ({ ...v.shape, antiAffinity: v.antiAffinity }));
       return candidate(h, cluster.policy.headroomPercent, [...running, ...reserved]);
     });
-}
-
-async function answers(env: Environment, host: HostId): Promise<boolean> {
-  try {
-    await env.lists.read(host);
-    return true;
-  } catch (error) {
-    // A host that does not answer takes no VM; why it does not is another incident's matter.
-    if (faultOf(error) === undefined) throw error;
-    return false;
-  }
 }

@@ -6,20 +6,14 @@ import { findPool } from '../domain/fleet';
 import type { HostId, IncidentId, PoolId, VmId } from '../domain/ids';
 import { describeFaults } from './incident';
 import { freshEvidence } from './fence';
-import { faultOf } from './fault-boundary';
+import { faultOf, isOfInventory } from './fault-boundary';
 import { mustBeArmed } from './armed';
-import { declaredCluster, type Environment, signal, tell } from './environment';
+import { declaredCluster, type Environment, lookEveryMs, pause, signal, tell } from './environment';
 import type { HeldLock } from './ports';
 
 export type ReleaseResult =
   | { readonly kind: 'free'; readonly sentences: readonly string[] }
   | { readonly kind: 'blocked'; readonly faults: readonly Fault[] };
-
-/**
- * A pool that is not answered for this often holds up its own VMs only: they wait at the pool, and VMs on other pools go on. Each attempt
- * has waited for the pool's own deadlines already.
- */
-const attemptsForAPool = 4;
 
 export const releaseActivities = (env: Environment) => ({
   async releaseHostLocks(input: {
@@ -35,24 +29,21 @@ export const releaseActivities = (env: Environment) => ({
     const sentences: string[] = [];
     const faults: Fault[] = [];
     const silent: Fault[] = [];
-    let last: unknown;
     for (const [pool, paths] of images) {
       try {
-        sentences.push(await releasePool(env, pool, paths, input));
+        sentences.push(await untilReleased(env, pool, paths, input));
       } catch (error) {
         const known = faultOf(error);
-        if (known === undefined) throw error;
+        if (known === undefined || isOfInventory(known)) throw error;
         if (known.class === 'transient') {
           silent.push(known);
           sentences.push(`pool ${pool}: its VMs wait (${known.sentence})`);
-          last = error;
         } else if (known.code === 'POOL_UNSUPPORTED') sentences.push(known.sentence);
         else faults.push(known);
       }
     }
-    // With nothing to go on with there is nothing lost by asking again.
-    const others = images.size > silent.length + faults.length;
-    if (silent.length > 0 && (!others || Context.current().info.attempt < attemptsForAPool)) throw last;
+    // A pool that is silent keeps only its own VMs waiting; with no other to go on with, a person must hear of it.
+    if (images.size === silent.length + faults.length) faults.push(...silent);
     if (input.mode === 'act') {
       const free = faults.length === 0;
       const summary = free ? sentences.join('; ') || 'no pool holds locks' : describeFaults(faults);
@@ -87,6 +78,25 @@ export const releaseActivities = (env: Environment) => ({
     return would;
   },
 });
+
+/** With patience, and not for ever: a storage server or a fence device that stays silent is a person's matter, and said. */
+async function untilReleased(
+  env: Environment,
+  pool: PoolId,
+  paths: readonly string[],
+  input: { hostId: HostId; evidence: FenceEvidence; mode: 'act' | 'rehearse' },
+): Promise<string> {
+  const deadline = Date.now() + declaredCluster(env, input.hostId).policy.storageDeadlineMs;
+  for (;;) {
+    try {
+      return await releasePool(env, pool, paths, input);
+    } catch (error) {
+      const known = faultOf(error);
+      if (known?.class !== 'transient' || isOfInventory(known) || Date.now() >= deadline) throw error;
+    }
+    await pause(lookEveryMs * 4);
+  }
+}
 
 async function releasePool(
   env: Environment,

@@ -33,10 +33,10 @@ import {
   signal,
   tell,
 } from './environment';
-import { faultOf } from './fault-boundary';
+import { faultOf, isOfInventory } from './fault-boundary';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
-import { alertIfDegraded, becomesHealthy, type Settled, switchRecord } from './settle';
+import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchRecord } from './settle';
 import { contradicted, readBackStart, type Started, startSentence, withoutPermit } from './start-outcome';
 import { permitFor, type StartBasis } from './start-permit';
 
@@ -65,7 +65,7 @@ export const restartVmActivities = (env: Environment) => ({
     if (unknownPool !== undefined)
       return blocked(undefined, fault('POOL_UNSUPPORTED', { pool: `of ${unknownPool.path}`, vm: vm.name }));
     for (;;) {
-      const attempt = await prepareOnce(env, vm, input);
+      const attempt = await preparedOrNot(env, vm, input);
       if (attempt.kind !== 'blocked' || attempt.fault.class !== 'transient' || Date.now() >= deadline)
         return attempt;
       await pause(lookEveryMs * 4);
@@ -124,6 +124,7 @@ export const restartVmActivities = (env: Environment) => ({
     const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
     const healthy = await becomesHealthy(env, vm, input.target, { ...input.health, waitMs }, input.mark);
     if (!healthy && input.oneLook === true) return { healthy: 'not-yet' };
+    if (!healthy) await mustNotBeAtRest(env, vm, input.target);
     const patienceMs = input.oneLook === true ? 0 : clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
     await removeStaleDefinitions(env, vm, input.target, input.evidence, patienceMs);
     const sentence = healthy
@@ -153,6 +154,17 @@ const blocked = (target: HostId | undefined, why: Fault): Prepared => ({
   target,
   fault: why,
 });
+
+/** A host that could not be asked keeps the VM from being prepared there, for as long as any other cause does and no longer. */
+async function preparedOrNot(...[env, vm, input]: Parameters<typeof prepareOnce>): Promise<Prepared> {
+  try {
+    return await prepareOnce(env, vm, input);
+  } catch (error) {
+    const known = faultOf(error);
+    if (known?.class !== 'transient' || isOfInventory(known)) throw error;
+    return blocked(input.target, known);
+  }
+}
 
 async function prepareOnce(
   env: Environment,

@@ -1,7 +1,8 @@
 /** After a start: the record follows reality, the guest shows that it is well. */
+import { DriverFault } from '../domain/faults';
 import type { HealthCheck } from '../domain/fleet';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
-import { millisOf, type Timestamp } from '../domain/observations';
+import { type HostVmList, isAtRest, millisOf, type Timestamp } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal } from './environment';
 import { faultOf } from './fault-boundary';
@@ -34,6 +35,24 @@ export async function switchRecord(
       if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
     }
   }
+}
+
+/**
+ * A guest that does not get well may have stopped since its start was read back, and must not be called "running, and not healthy". A host that
+ * cannot be asked now says nothing either way.
+ */
+export async function mustNotBeAtRest(env: Environment, vm: VmRecord, target: HostId): Promise<void> {
+  let list: HostVmList;
+  try {
+    list = await env.lists.read(target);
+  } catch (error) {
+    if (faultOf(error) === undefined) throw error;
+    return;
+  }
+  const seen = list.vms.find((v) => v.vmId === vm.vmId);
+  if (seen !== undefined && !isAtRest(seen.state)) return;
+  const detail = 'it was started, ran, and is at rest again';
+  throw new DriverFault('START_REFUSED', { host: target, vm: vm.name, detail });
 }
 
 /**

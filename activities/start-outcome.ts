@@ -37,6 +37,7 @@ export async function readBackStart(
   let last: Fault =
     problem?.fault ?? fault('CALL_OUTCOME_UNKNOWN', { call: 'start', host: target, vm: vm.name });
   for (;;) {
+    let restsAgain = false;
     try {
       const list = await env.lists.read(target);
       const seen = list.vms.find((v) => v.vmId === vm.vmId);
@@ -46,19 +47,26 @@ export async function readBackStart(
       else if (atRest && problem?.kind === 'refused') return notStarted(vm, evidence, problem.fault);
       else if (atRest && problem?.kind === 'unreachable')
         return { kind: 'not-started', fault: problem.fault };
-      else if (atRest && problem === undefined)
+      else if (atRest && problem === undefined) {
+        restsAgain = true;
         last = fault('START_REFUSED', {
           host: target,
           vm: vm.name,
           detail: 'it was started and is at rest again',
         });
+      }
     } catch (error) {
       const known = faultOf(error);
       if (known === undefined) throw error;
       last = known;
     }
-    if (Date.now() >= deadline) return { kind: 'unknown', fault: last };
-    await pause(lookEveryMs);
+    if (Date.now() < deadline) {
+      await pause(lookEveryMs);
+      continue;
+    }
+    // Done by the host, and at rest ever since: it did not stay. Only an order from before could still be waiting there.
+    if (restsAgain && !maybeWaiting) return { kind: 'not-started', fault: last };
+    return { kind: 'unknown', fault: last };
   }
 }
 

@@ -8,7 +8,7 @@ import {
 } from '../domain/evidence';
 import { type Fault, fault } from '../domain/faults';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
-import type { ObservedVm } from '../domain/observations';
+import { isAtRest, type ObservedVm } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { type Environment, nowIso } from './environment';
 import { faultOf } from './fault-boundary';
@@ -50,6 +50,13 @@ export async function permitFor(
   }
   const runsOn = accounts.find((a) => a.by === 'own-list' && runs(a.list.vms, vm.vmId));
   if (runsOn !== undefined) return { running: runsOn.hostId };
+  const saved = accounts.find(
+    (a) => a.by === 'own-list' && a.hostId === vm.hostId && isSaved(a.list.vms, vm.vmId),
+  );
+  if (saved !== undefined) {
+    const detail = `its memory image is saved on ${saved.hostId}, and would be lost; start it there by hand, or look and remove the image`;
+    return { refused: fault('PERMIT_REFUSED', { vm: vm.name, host: target, detail }) };
+  }
   const answer = issueStartPermit({
     vmId: vm.vmId,
     target,
@@ -69,6 +76,10 @@ export async function permitFor(
 
 const runs = (vms: readonly ObservedVm[], id: VmId): boolean =>
   vms.some((v) => v.vmId === id && v.state === 'running');
+
+/** On the record's host only: one that lies elsewhere is older than the VM's last run, and of no use to anybody. */
+const isSaved = (vms: readonly ObservedVm[], id: VmId): boolean =>
+  vms.some((v) => v.vmId === id && v.savedImage === true && isAtRest(v.state));
 
 async function account(env: Environment, host: HostId, target: HostId, basis: StartBasis): Promise<Account> {
   // The newest: a host that came back and failed again has an older proof that has lapsed.

@@ -69,6 +69,9 @@ async function aliveAgain(run: Run, bootId: string | undefined, why: string): Pr
   const { hostId } = run.input;
   const boot = await whichBoot(hostId, run.brief, bootId);
   if (boot === 'not-known') return false;
+  run.vmsAreDown = boot === 'new';
+  // Said while it was looked at: nothing is started, on whichever host.
+  if (boot === 'new' && takeAbort(run)) return true;
   run.bootId = bootId;
   move(run, { event: 'alive-again', boot, why: `${hostId} is alive: ${why}` });
   return true;

@@ -17,6 +17,7 @@ import type { Fault } from '../domain/faults';
 import { fault } from '../domain/faults';
 import { look, power, wayBack } from './activity-options';
 import { faultOf } from './failures';
+import { report, sayStillExcluded } from './fence-host-report';
 import { shielded, throwIfCancelled } from './cancellation';
 import type { FenceHostInput, FenceHostResult } from './inputs';
 import * as messages from './messages';
@@ -82,8 +83,8 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   const outcome = await runSaga(steps, shielded);
   const { result } = run;
   if (result !== undefined) {
-    if (outcome.kind === 'stuck') await shielded(() => sayStillExcluded(run, outcome.cause));
-    if (run.incidentRun === undefined) await shielded(() => report(run, result));
+    if (outcome.kind === 'stuck') await shielded(() => sayStillExcluded(run.input, outcome.cause));
+    if (run.incidentRun === undefined) await shielded(() => report(run.input, run.brief, result));
     await everythingAnswered();
     return result;
   }
@@ -91,18 +92,10 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
   // Cancelled in Temporal before anything was sent: the host takes VMs again, and the incident must not stay open.
   const by = 'a cancellation in Temporal';
   if (isCancellation(outcome.cause) && run.incidentRun === undefined)
-    await shielded(() => report(run, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }));
+    await shielded(() =>
+      report(run.input, run.brief, { kind: 'aborted', by, why: `stopped by ${by}: no reason given` }),
+    );
   throw outcome.cause;
-}
-
-/** A way back that failed is said: nobody else would notice a host that is well and takes no VMs. */
-async function sayStillExcluded(run: Run, cause: unknown): Promise<void> {
-  const { hostId, incidentId } = run.input;
-  const why = faultOf(cause)?.sentence ?? String(cause);
-  const sentence = `${hostId} was not fenced, and could not be put back into placement: ${why}`;
-  const nextCommand = `vmedic host readmit ${hostId} --reason "..."`;
-  const alert = { key: `excluded:${hostId}`, severity: 'critical', sentence, nextCommand } as const;
-  await look.notePhase({ incidentId, key: 'still-excluded', change: {}, sentence, alert });
 }
 
 function listen(run: Run): void {
@@ -174,6 +167,8 @@ async function untilOff(run: Run): Promise<FenceHostResult> {
     await condition(() => !run.held || wantsOut(run));
     const decided = await decision(run);
     if (decided !== undefined) return decided;
+    // Its attestation was not taken: whoever said hold has not said go on.
+    if (run.held) continue;
     const faults = await allLevels(run);
     if (!Array.isArray(faults)) return faults;
     run.attempts += 1;
@@ -213,6 +208,8 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
       }),
     );
   for (const level of run.brief.fenceLevels) {
+    await condition(() => !run.held || wantsOut(run));
+    if (wantsOut(run)) break;
     show(run, `switching off by ${level.name} (attempt ${run.attempts + 1})`);
     if (run.attempts > 0 || faults.length > 0) await tellIncident(run, 'fencing', level.name, []);
     const result = await tryLevel({ hostId, incidentId, level, evenIf });
@@ -226,7 +223,6 @@ async function allLevels(run: Run): Promise<FenceHostResult | Fault[]> {
     }
     run.offSent ||= result.offSent;
     faults.push(...result.faults);
-    if (wantsOut(run)) break;
   }
   return faults;
 }
@@ -275,25 +271,6 @@ async function tellIncident(
     // An incident that is gone needs no news; the fence itself must come to its end.
     if (isCancellation(error)) throw error;
   }
-}
-
-/** A fence ordered by a person on its own is an incident of its own: closed when the host is off. */
-async function report(run: Run, result: FenceHostResult): Promise<void> {
-  const { hostId, incidentId } = run.input;
-  const fenced = result.kind === 'fenced';
-  const sentence = fenced
-    ? `${hostId} is off (${result.evidence.method})`
-    : `${hostId} was not fenced: ${'why' in result ? result.why : result.kind}`;
-  showPhase(fenced ? 'fenced' : 'dismissed');
-  await look.closeIncident({
-    incidentId,
-    outcome: fenced ? 'recovered' : result.kind === 'aborted' ? 'aborted' : 'dismissed',
-    phase: fenced ? 'fenced' : 'dismissed',
-    sentence,
-    nextCommand: undefined,
-    facts: { result },
-    clearAlerts: [`unfenced:${hostId}`],
-  });
 }
 
 function show(run: Run, sentence: string): void {

@@ -3,7 +3,9 @@ import { isClosed, type VmResult } from '../domain/recovery-state';
 import { limits } from '../domain/limits';
 import { look, wayBack } from './activity-options';
 import type { RecoverHostResult } from './inputs';
+import { downAlert, type LeftDown, leftDownSentence } from './left-down';
 import { type Run, show } from './recover-host-run';
+import { vmAlert } from './restart-vm-ending';
 import { showPhase } from './search-attributes';
 
 export async function report(run: Run): Promise<RecoverHostResult> {
@@ -28,8 +30,15 @@ export async function report(run: Run): Promise<RecoverHostResult> {
     nextCommand,
     facts: { vms: run.done },
     notUp: down,
-    alert: { ...alert, severity: nextCommand === undefined ? 'info' : 'critical' },
-    clearAlerts: [`waiting:${hostId}`, `unfenced:${hostId}`],
+    alert: {
+      ...alert,
+      severity: left === undefined && nextCommand !== undefined ? 'critical' : gravityOf(run, left),
+    },
+    clearAlerts: [
+      ...[`waiting:${hostId}`, `unfenced:${hostId}`],
+      ...(state.phase === 'aborted' ? [] : [downAlert(hostId)]),
+      ...run.done.filter((v) => v.phase === 'running').map((v) => vmAlert(v.vmId)),
+    ],
   });
   show(run, sentence);
   return { incidentId, hostId, outcome, sentence, vms: run.done, would: [] };
@@ -43,28 +52,22 @@ function sentenceOf(all: readonly VmResult[], down: readonly VmResult[]): string
 }
 
 /** What an incident that was stopped leaves behind: VMs that do not run, by name, and the command that brings them back. */
-function leftDown(run: Run): { sentence: string; nextCommand: string } | undefined {
+function leftDown(run: Run): LeftDown | undefined {
+  if (run.vmsAreDown === false) return undefined;
   const settled = new Set<string>(run.done.map((v) => v.vmId));
-  const names = run.brief.roster
-    .filter((v) => !settled.has(v.vmId))
-    .map((v) => v.name)
-    .sort();
-  if (!run.vmsAreDown || names.length === 0) return undefined;
-  const { hostId } = run.input;
-  const some = names.slice(0, limits.detailLinesMax);
-  const more = names.length > some.length ? ` and ${names.length - some.length} more` : '';
-  return {
-    sentence: `. ${names.length} VMs of ${hostId} were not started again: ${some.join(', ')}${more}`,
-    nextCommand: `vmedic host recover ${hostId} --reason "..."`,
-  };
+  const names = run.brief.roster.filter((v) => !settled.has(v.vmId)).map((v) => v.name);
+  return leftDownSentence(run.input.hostId, names, run.vmsAreDown === true ? 'down' : 'not-known');
 }
+
+const gravityOf = (run: Run, left: LeftDown | undefined) =>
+  left === undefined ? 'info' : run.vmsAreDown === true ? 'critical' : 'warning';
 
 export async function closeAborted(run: Run, by: string, why: string): Promise<void> {
   const { hostId, incidentId } = run.input;
   const left = leftDown(run);
   const sentence = `stopped by ${by}: ${why}${left?.sentence ?? ''}`;
   const nextCommand = left?.nextCommand;
-  const severity = left === undefined ? 'info' : 'critical';
+  const severity = gravityOf(run, left);
   await wayBack.closeIncident({
     incidentId,
     outcome: 'aborted',
@@ -73,6 +76,6 @@ export async function closeAborted(run: Run, by: string, why: string): Promise<v
     nextCommand,
     facts: { phase: run.state.phase },
     alert: { key: `host:${hostId}:${incidentId}`, severity, sentence: `${hostId}: ${sentence}`, nextCommand },
-    clearAlerts: [`waiting:${hostId}`],
+    clearAlerts: [`waiting:${hostId}`, `unfenced:${hostId}`],
   });
 }

@@ -30,8 +30,12 @@ export interface Run {
   evenIfDegraded: boolean;
   /** Mode `approve`: a person has said yes to acting on this host. */
   allowed: boolean;
-  /** It was proven off, or has rebooted: its VMs are down until they are started again. */
-  vmsAreDown: boolean;
+  /** It was proven off, or has rebooted: its VMs are down until they are started again. Undefined while nobody knows. */
+  vmsAreDown: boolean | undefined;
+  /** While a fence is under way: started by this run, or by a person. */
+  fenceRuns?: 'own' | 'joined';
+  /** What a person was last asked for. */
+  waitedFor?: string;
   readonly done: (VmResult | RestartVmResult)[];
   readonly stuck: Map<string, VmResult>;
   sentence?: string;
@@ -72,11 +76,16 @@ export async function waitFor(run: Run, why: string, nextCommand: string): Promi
   show(run, why);
   showPhase(run.state.phase);
   const sentence = `${run.state.phase}: ${why}`;
+  // The same cause again is told once; another one is told anew, or its alert would still be the old one's.
+  const clearAlert =
+    run.waitedFor === undefined || run.waitedFor === sentence ? undefined : `waiting:${hostId}`;
+  run.waitedFor = sentence;
   await look.notePhase({
     incidentId,
     key: `waits-${run.state.phase}`,
     change: { phase: run.state.phase, summary: why, nextCommand },
     sentence,
+    ...(clearAlert === undefined ? {} : { clearAlert }),
     alert: { key: `waiting:${hostId}`, severity: 'critical', sentence: `${hostId}: ${why}`, nextCommand },
   });
 }

@@ -20,7 +20,7 @@ import { limits } from '../domain/limits';
 import { isClosed, type RecoveryState } from '../domain/recovery-state';
 import { admit, askBeforeRestart, confirm, needApproval, takeAbort } from './admit-host';
 import { look, otherRun } from './activity-options';
-import { shielded } from './cancellation';
+import { shielded, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
 import type { fenceHost } from './fence-host';
 import type {
@@ -31,7 +31,7 @@ import type {
   ReleaseLocksInput,
   ReleaseLocksResult,
 } from './inputs';
-import { fenceOrderSignal } from './messages';
+import { type FenceOrder, fenceOrderSignal } from './messages';
 import { listen, move, type Run, waitFor } from './recover-host-run';
 import { everythingAnswered } from './note-said';
 import { closeAborted, report } from './recover-host-report';
@@ -67,7 +67,7 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     bootId: input.carried?.bootId,
     evenIfDegraded: false,
     allowed: input.needsApproval !== true,
-    vmsAreDown: input.carried !== undefined,
+    vmsAreDown: input.carried === undefined ? undefined : true,
     done: [...(input.carried?.done ?? [])],
     stuck: new Map(),
   };
@@ -84,9 +84,31 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
     return result;
   } catch (error) {
     // Cancelled in Temporal itself: what is under way in children goes on to a known state; the incident must not stay open.
-    if (isCancellation(error) && !isClosed(run.state.phase))
-      await shielded(() => closeAborted(run, 'a cancellation in Temporal', 'no reason given'));
+    if (isCancellation(error) && !isClosed(run.state.phase)) await shielded(() => stoppedFromOutside(run));
     throw error;
+  }
+}
+
+/**
+ * The fence that is under way is a run of its own: left to itself it would switch the host off later, for an incident that is no more. It is
+ * taken back while nothing was sent; past that, its end is waited for, because then the host's VMs are down.
+ */
+async function stoppedFromOutside(run: Run): Promise<void> {
+  const said = { by: 'a cancellation in Temporal', reason: 'no reason given' };
+  if (run.fenceRuns === 'own') await tellFence(run, { ...said, order: 'abort' });
+  if (run.fenceRuns !== undefined) {
+    const ended = await otherRun.awaitRun({ workflowId: workflowIds.fence(run.input.hostId) });
+    if ((ended as FenceHostResult | undefined)?.kind === 'fenced') run.vmsAreDown = true;
+  }
+  await closeAborted(run, said.by, said.reason);
+}
+
+/** Over already, the fence has said all it has to say. */
+async function tellFence(run: Run, order: FenceOrder): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(workflowIds.fence(run.input.hostId)).signal(fenceOrderSignal, order);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
   }
 }
 
@@ -124,7 +146,8 @@ async function persist<T>(run: Run, step: () => Promise<T>): Promise<T> {
       if (known === undefined || isCancellation(error)) throw error;
       run.goOn = false;
       await waitFor(run, known.sentence, `vmedic incident resume ${run.input.incidentId} --reason "..."`);
-      await condition(() => run.goOn);
+      // Each step that may still be stopped looks for an abort before anything else.
+      await condition(() => run.goOn || run.said.abort !== undefined);
     }
   }
 }
@@ -138,6 +161,8 @@ async function fence(run: Run): Promise<void> {
   const evenIf = run.evenIfDegraded || run.brief.policy.fenceDegraded ? ('degraded' as const) : undefined;
   const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIf, brief: run.brief };
   let result: FenceHostResult | undefined;
+  throwIfCancelled();
+  run.fenceRuns = 'own';
   try {
     const child = await startChild<typeof fenceHost>('fenceHost', {
       workflowId,
@@ -151,11 +176,14 @@ async function fence(run: Run): Promise<void> {
     result = await child.result();
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    run.fenceRuns = 'joined';
     result = await joinFence(run, workflowId);
   }
+  delete run.fenceRuns;
   // Ended from outside without a result, it proves nothing, and its ID is free: the fence is this incident's own now.
   if (result === undefined) return fence(run);
-  run.vmsAreDown = result.kind === 'fenced' || (result.kind === 'alive-again' && result.boot === 'new');
+  if (result.kind === 'fenced') run.vmsAreDown = true;
+  if (result.kind === 'alive-again') run.vmsAreDown = result.boot === 'new';
   if (result.kind === 'fenced') move(run, { event: 'off-proven', evidence: result.evidence });
   // Said while the fence was on its way to another end: nothing more is done, whatever it was.
   else if (takeAbort(run)) return;
@@ -170,13 +198,7 @@ async function fence(run: Run): Promise<void> {
 
 /** Somebody ordered this fence on its own: it becomes this incident's, tells it how it goes and leaves the closing to it. */
 async function joinFence(run: Run, workflowId: string): Promise<FenceHostResult | undefined> {
-  const join = { order: 'join', by: workflowInfo().workflowId, reason: run.input.incidentId } as const;
-  try {
-    await getExternalWorkflowHandle(workflowId).signal(fenceOrderSignal, join);
-  } catch (error) {
-    // Over already: its result is read all the same.
-    if (isCancellation(error)) throw error;
-  }
+  await tellFence(run, { order: 'join', by: workflowInfo().workflowId, reason: run.input.incidentId });
   return (await otherRun.awaitRun({ workflowId })) as FenceHostResult | undefined;
 }
 
@@ -206,6 +228,8 @@ async function release(run: Run): Promise<void> {
     await otherRun.awaitRun({ workflowId });
     return;
   }
+  // Said while the locks were being released: no VM is started.
+  if (takeAbort(run)) return;
   if (result.kind === 'free') return move(run, { event: 'locks-free' });
   move(run, { event: 'locks-foreign', faults: result.faults });
   const why = result.faults.map((f) => f.sentence).join(' ');

@@ -83,10 +83,20 @@ async function runOf(fan: FanOut, vm: PlannedVm, workflowId: string): Promise<Re
     if (own !== undefined) return own;
     const joined = await joinOther(fan, vm, workflowId);
     // It went back or was gone before it heard of this failure: now that the ID is free, with the proof in hand it may come back.
-    const ended = joined === undefined || joined.phase === 'blocked' || joined.phase === 'no-capacity';
+    const ended =
+      joined === undefined ||
+      joined.phase === 'blocked' ||
+      joined.phase === 'no-capacity' ||
+      ranOnTheDead(fan, joined);
     if (!ended || round >= joinsMax) return joined ?? lost(vm, 'its ID is taken by other work');
   }
 }
+
+/** It ended well, on the host that has been proven off since: the VM is down again. */
+const ranOnTheDead = (fan: FanOut, joined: RestartVmResult): boolean =>
+  fan.evidence !== undefined &&
+  joined.target === fan.input.hostId &&
+  (joined.phase === 'running' || joined.phase === 'guest-degraded');
 
 /** Undefined when other work holds the VM's ID. */
 async function startOwn(

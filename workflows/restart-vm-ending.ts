@@ -1,6 +1,7 @@
 /** How a run of `restartVm` ends, and its rehearsal. */
 import { ApplicationFailure, setCurrentDetails } from '@temporalio/workflow';
 import { type Fault, fault, withNextStep } from '../domain/faults';
+import type { VmId } from '../domain/ids';
 import type { VmResult } from '../domain/recovery-state';
 import { look } from './activity-options';
 import { everythingAnswered } from './note-said';
@@ -70,6 +71,14 @@ async function close(
   // A run that came through without waiting for anybody says so by being completed: 300 upserts less after a host's failure.
   if (result.phase !== 'running' || phaseIsShown()) showPhase(result.phase);
   if (run.input.incidentBeganAt !== undefined) return;
+  const alert = {
+    key: vmAlert(result.vmId),
+    sentence: `${result.name}: ${sentence}`,
+    nextCommand: result.fault?.next,
+  };
+  // What a person has stopped is less than what nobody could bring back. One that runs unwell has an alert of its own.
+  const severity = outcome === 'aborted' ? 'warning' : 'critical';
+  const isDown = outcome !== 'dismissed' && result.phase !== 'running' && result.phase !== 'guest-degraded';
   await look.closeIncident({
     incidentId: run.input.incidentId,
     outcome,
@@ -77,9 +86,13 @@ async function close(
     sentence,
     nextCommand: result.fault?.next,
     facts: { result },
-    clearAlerts: [`vm-stuck:${result.vmId}`, `vm-waits:${result.vmId}`],
+    clearAlerts: [`vm-stuck:${result.vmId}`, `vm-waits:${result.vmId}`, vmAlert(result.vmId)],
+    ...(isDown ? { alert: { ...alert, severity } } : {}),
   });
 }
+
+/** A VM whose own recovery did not bring it back; open until one does. */
+export const vmAlert = (vm: VmId): string => `vm:${vm}`;
 
 export async function closeCancelled(run: Run): Promise<void> {
   const facts = {

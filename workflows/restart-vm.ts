@@ -69,13 +69,19 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
 async function untilEnded(run: Run): Promise<Attempt> {
   const avoid: HostId[] = [];
   for (;;) {
+    const proofs = run.evidence.length;
     const attempt = await attemptOnce(run, avoid);
-    if (
+    const { target } = run;
+    if (attempt.kind === 'up' && run.evidence.slice(proofs).some((e) => e.hostId === attempt.result.target)) {
+      // Its new host was proven off while the guest was waited for: what ran there is down, and is brought back like any other.
+      avoid.length = 0;
+      run.target = undefined;
+    } else if (
       attempt.kind === 'next-target' &&
       avoid.length + 1 < limits.startTargetsMax &&
-      run.target !== undefined
+      target !== undefined
     ) {
-      avoid.push(run.target);
+      avoid.push(target);
       run.target = undefined;
     } else if (attempt.kind === 'next-target') {
       return { kind: 'over', phase: 'blocked', fault: attempt.fault };
@@ -228,6 +234,8 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
   if (prepared?.kind !== 'prepared' && prepared?.kind !== 'already-running')
     throw new Error('nothing was prepared');
   const { target, health } = prepared;
+  // Also of one that was found running: there is nothing to take back any more.
+  run.pastPivot = true;
   const mark = prepared.kind === 'prepared' ? prepared.mark : { consoleBytes: 0 };
   show(run, 'verifying');
   const order = { ...basisOf(run), target, mark, health };

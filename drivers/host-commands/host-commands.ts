@@ -111,12 +111,13 @@ class Commands implements HostCommands {
     if (answer.kind === 'not-run' && signal.aborted) return { says: 'silent', detail: answer.detail };
     if (answer.kind === 'silent' || answer.kind === 'refused')
       return { says: answer.kind, detail: answer.detail };
+    // It ran and told nothing (a host whose root disk is gone, for one): somebody's kernel answered, and that is a sign. As an error it
+    // would be asked again for ever, and nobody would judge the host.
+    if (answer.kind === 'ran' && answer.code !== 0)
+      return { says: 'refused', detail: `exit code ${answer.code}: ${answer.stderr.trim().slice(0, 300)}` };
     const bootId = this.output(host, answer).trim();
     if (!bootIdPattern.test(bootId))
-      throw new DriverFault('HOST_COMMAND_FAILED', {
-        host,
-        detail: `it gave "${bootId.slice(0, 80)}" for a boot id`,
-      });
+      return { says: 'refused', detail: `it gave "${bootId.slice(0, 80)}" for a boot id` };
     return { says: 'answers', bootId };
   };
 

@@ -1,18 +1,9 @@
 /** A cancellation in Temporal itself, in each phase: before an act it goes back, after it forward to a known state; no incident stays open. */
 import { workflowIds } from '../../domain/ids';
-import { attestFencedUpdate } from '../../workflows/messages';
 import type { FaultRule } from '../../drivers/simulated/fault-rules';
 import { judge } from '../support/judge';
 import type { RecoverySystem, SystemOptions } from '../support/recovery-system';
-import {
-  actsOn,
-  endedCancelled,
-  eventually,
-  incidentOfHost,
-  said,
-  systems,
-  untilPhase,
-} from '../support/story';
+import { actsOn, endedCancelled, eventually, incidentOfHost, systems, untilPhase } from '../support/story';
 
 const begin = systems();
 
@@ -89,17 +80,15 @@ it.each(cases)('ends a recovery cancelled while $phase as aborted, with nothing 
   expect(await endedCancelled(run)).toBe(true);
   const incident = await system.inventory.incident(incidentOfHost(system, 'a'));
   expect(incident).toMatchObject({ outcome: 'aborted', phase: 'aborted' });
-  await othersEnd(system, c.phase === 'blocked-unfenced');
+  await othersEnd(system);
   const down = c.vms === 'down' ? system.vmsOf('a') : [];
   if (c.phase === 'held') down.push(...system.vmsOf('b'));
   await judge(system, { down });
 });
 
-/** What was under way in runs of its own comes to its end by itself; a fence that waits does so for a person. */
-async function othersEnd(system: RecoverySystem, attest: boolean): Promise<void> {
+/** What was under way in runs of its own comes to its end by itself. */
+async function othersEnd(system: RecoverySystem): Promise<void> {
   const handle = (id: string) => system.client.workflow.getHandle(id);
-  const fence = handle(workflowIds.fence(system.host('a')));
-  if (attest) await fence.executeUpdate(attestFencedUpdate, { args: [said()] });
   const ids = [
     workflowIds.fence(system.host('a')),
     workflowIds.locks(system.host('a')),

@@ -99,6 +99,24 @@ it('listens once more to a host before it acts on the word of a person that it i
   expect(lapsed).toEqual([a]);
 });
 
+it('listens to the host also when the word of a person stands in for a reading that has aged', async () => {
+  const aged = off(1, limits.evidenceAgeMsMax + 1_000);
+  const facts = { id: evidenceId(aged.incidentId, 2), hostId: a, incidentId: aged.incidentId };
+  const at = new Date().toISOString();
+  const attested = evidenceFromAttestation(facts, { by: 'alice', reason: 'I pulled its plug', at });
+  const inventory = {
+    evidence: () => Promise.resolve({ evidence: aged, lapsedAt: undefined }),
+    evidenceFor: () => Promise.resolve(attested),
+    lapseEvidence: () => Promise.resolve(),
+  };
+  const hearing = (says: string) =>
+    env({ inventory, hypervisor: { probe: () => Promise.resolve({ source: 'hypervisor', says }) } });
+  expect(await act(() => freshEvidence(hearing('silent'), aged))).toBe(attested);
+  await expect(act(() => freshEvidence(hearing('answers'), aged))).rejects.toMatchObject({
+    fault: { code: 'EVIDENCE_CONTRADICTED' },
+  });
+});
+
 it('sends a refused password no more often than allowed when aged evidence is read again', async () => {
   const aged = off(1, limits.evidenceAgeMsMax + 1_000);
   let refusals = 0;

@@ -9,6 +9,8 @@ import {
   sightsFrom,
 } from '../../../drivers/host-commands/disk-sight';
 import { answerOf, shellLine } from '../../../drivers/host-commands/transport';
+import { createHostCommands } from '../../../drivers/host-commands/host-commands';
+import { hostId } from '../../../domain/ids';
 import type { VmDisk } from '../../../domain/records';
 
 const ended = (code: number, stderr = '') =>
@@ -52,6 +54,22 @@ describe('the end of a host command', () => {
       kind: 'silent',
       partial: '0 usable\n',
     });
+  });
+});
+
+describe('a host that runs commands and cannot tell its boot id', () => {
+  it.each([
+    ['ends with an error, as on a root disk that is gone', 126, ''],
+    ['prints nothing', 0, ''],
+  ])('is a sign of a kernel that answers, and no error, when the command %s', async (_, code, stdout) => {
+    const end = { ended: 'exit', code, stdout, stderr: 'Input/output error', tookMs: 1 } as const;
+    const gateway = { run: () => Promise.resolve(end), close: () => Promise.resolve() };
+    const id = hostId('hv-a');
+    const transport = { driver: 'namespace', enter: ['env'] } as const;
+    const commands = createHostCommands({ hosts: [{ id, transport }], gateway: gateway as never });
+    const answer = await commands.bootId(id, new AbortController().signal);
+    expect(answer).toMatchObject({ says: 'refused' });
+    await commands.close();
   });
 });
 
