@@ -23,6 +23,8 @@ export interface StartBasis {
   readonly evidence: readonly FenceEvidence[];
   /** A person has looked into a proof that no longer held and says go on: such a host is asked for its own list instead. */
   readonly afterRetry: boolean;
+  /** Where this run has ordered a start before: each of them accounts for itself, whatever has been taken away there since. */
+  readonly tried?: readonly HostId[];
 }
 
 type PermitAnswer = { permit: StartPermit } | { running: HostId } | { refused: Fault };
@@ -35,7 +37,8 @@ export async function permitFor(
   basis: StartBasis,
 ): Promise<PermitAnswer> {
   const sightings = await env.inventory.sightings([vm.vmId]);
-  const mayHold = [...new Set([vm.hostId, target, ...sightings.map((s) => s.hostId)])];
+  const seenOn = sightings.map((s) => s.hostId);
+  const mayHold = [...new Set([vm.hostId, target, ...(basis.tried ?? []), ...seenOn])];
   const accounts: Account[] = [];
   const problems: string[] = [];
   for (const host of mayHold) {

@@ -32,6 +32,8 @@ export interface Run {
   incidentRun: string | undefined;
   resolution: (messages.Said & { readonly resolution: messages.StuckResolution }) | undefined;
   readonly evidence: FenceEvidence[];
+  /** Where a start of this run was ordered: each has to account for itself before the next one. */
+  readonly tried: HostId[];
   afterRetry: boolean;
   readonly beganAt: string;
   readonly scope: CancellationScope;
@@ -148,6 +150,7 @@ export const basisOf = (run: Run): StartBasis => ({
   incidentBeganAt: run.beganAt,
   evidence: run.evidence,
   afterRetry: run.afterRetry,
+  tried: run.tried,
 });
 
 /** Tells the incident that this VM waits for a person. */

@@ -46,6 +46,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     resolution: undefined,
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
     afterRetry: false,
+    tried: [],
     beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
     scope: new CancellationScope({ cancellable: true }),
   };
@@ -210,6 +211,7 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
   if (prepared?.kind !== 'prepared') return;
   run.pastPivot = true;
   const { target } = prepared;
+  if (!run.tried.includes(target)) run.tried.push(target);
   let askedBefore = false;
   for (;;) {
     show(run, 'starting');
