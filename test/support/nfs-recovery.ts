@@ -27,6 +27,8 @@ const policy = {
   fenceRetry: { first: '1s', max: '3s' },
   readBackDeadline: '90s',
   storageDeadline: '90s',
+  // A guest's daemon that is slow to answer counts as trouble: with two hosts that is half of the cluster.
+  blastRadius: { hosts: 2 },
 } as const;
 const settlesMs = 240_000;
 
