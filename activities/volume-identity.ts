@@ -23,10 +23,10 @@ export async function withVolumeIdentities(
     seenThere(env, host, disks),
   ]);
   const named = (v: DiscoveredVm): DiscoveredVm => {
-    const before = recorded.find((r) => r.vmId === v.vm.vmId)?.shape.disks;
-    const known = before?.some((d) => d.volume !== undefined) === true;
+    const before = recorded.find((r) => r.vmId === v.vm.vmId)?.shape.disks ?? [];
+    const known = before.some((d) => d.volume !== undefined);
     const running = v.vm.observed.state === 'running';
-    const from = running || !known ? [seen, before ?? []] : [before ?? []];
+    const from = running || !known ? [seen, before] : [before];
     const identity = (path: string) =>
       from.flat().find((d) => d.path === path && d.volume !== undefined)?.volume;
     const own = v.vm.shape.disks.map((d) => {

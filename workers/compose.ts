@@ -109,7 +109,10 @@ function realWorld(
   const nfs = composeNfs({ config, gateway, hostCommands });
   const ports = {
     ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves },
-    survey: createSurvey({ runScript: hostCommands.runScript, volumeGroups: lvm.volumeGroups }),
+    survey: createSurvey({
+      runScript: hostCommands.runScript,
+      volumeGroups: (host, signal) => lvm.volumeGroups(host, signal),
+    }),
     ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm), nfs]),
   };
   const vsphere = openVsphere(config, configPath, fleet);

@@ -189,7 +189,9 @@ class Lvm implements VolumesPort {
     found: readonly (readonly [VmDisk, Extract<Judged, { kind: 'found' }>])[],
     signal: AbortSignal,
   ): Promise<void> {
-    const hosts = new Set(disks.flatMap((d) => (d.poolId && this.options.pools.get(d.poolId)) || []));
+    const hosts = new Set(
+      disks.flatMap((d) => (d.poolId === undefined ? [] : (this.options.pools.get(d.poolId) ?? []))),
+    );
     const off = permit.accounts.filter((a) => a.by === 'fence-evidence').map((a) => a.hostId);
     const others = [...hosts].filter((h) => h !== permit.target && !off.includes(h));
     const reports = await Promise.all(others.map((h) => this.reportOrSilence(h, permit, signal)));

@@ -10,7 +10,7 @@ import type { HostOddities } from '../../drivers/simulated/world-state';
 import { type RecoverySystem, recoverySystem } from '../support/recovery-system';
 
 type Storage = 'nfs' | 'lvm';
-type Plant = (s: RecoverySystem) => Promise<unknown> | unknown;
+type Plant = (s: RecoverySystem) => unknown;
 
 interface Case {
   readonly storage?: Storage;
