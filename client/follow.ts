@@ -8,7 +8,7 @@ import type { IncidentRecord, TimelineEntry } from '../domain/records';
 import { failureTypes } from '../workflows/inputs';
 import type { Ending, RunRef, RunResult } from './answers';
 import { isUnanswered, Refusal } from './errors';
-import type { InventoryReader } from './recovery-client';
+import type { InventoryReader } from './starts';
 
 export interface FollowOptions {
   /** New timeline entries, in order. */

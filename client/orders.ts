@@ -5,7 +5,7 @@ import type { IncidentRecord } from '../domain/records';
 import type { RecoveryStatus, Said, StuckResolution } from '../workflows/messages';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
 import { knownIncident } from './known';
-import type { InventoryReader } from './recovery-client';
+import type { InventoryReader } from './starts';
 
 export type Order =
   | { readonly update: 'attestFenced' | 'approveFencing' | 'abort' | 'hold' | 'resume' }

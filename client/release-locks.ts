@@ -9,7 +9,7 @@ import type { Request } from './answers';
 import { isUnanswered, Refusal, temporalUnreachable } from './errors';
 import { knownHost } from './known';
 import { giveOrder } from './orders';
-import type { InventoryReader } from './recovery-client';
+import type { InventoryReader } from './starts';
 
 export interface ReleaseDoor {
   readonly client: Client;

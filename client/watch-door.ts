@@ -6,7 +6,8 @@ import type { IncidentTarget } from '../domain/ids';
 import type { RecoverHostResult, RestartVmResult } from '../workflows/inputs';
 import type { Request, StartAnswer } from './answers';
 import { isUnanswered, Refusal } from './errors';
-import { type FrontDoor, RecoveryClient } from './recovery-client';
+import { RecoveryClient } from './recovery-client';
+import type { FrontDoor } from './starts';
 import { lastRun, memoOf } from './runs';
 
 /** How long a rehearsal is waited for before it is reported as under way. */
