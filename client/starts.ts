@@ -97,8 +97,12 @@ export class Starts {
       if (now?.closedAt !== undefined) return 'changed-meanwhile';
       return this.start(wanted, latest.epoch);
     }
-    if (latest !== undefined && (await this.isLateDuplicate(latest, wanted)))
+    if (latest !== undefined && (await this.isLateDuplicate(latest, wanted))) {
+      // The host may have been fenced by an incident that was opened since: its row is written before its fence begins.
+      const now = await this.latestIncident(wanted.target);
+      if (now?.incidentId !== latest.incidentId) return 'changed-meanwhile';
       return lateAnswer(latest, await lastRun(this.door.client, latest.workflowId));
+    }
     const epoch = (latest?.epoch ?? 0) + 1;
     // Its row may not be written yet, or its run may have ended since the inventory was read: the server's own record decides.
     const last = await lastRun(this.door.client, wanted.workflowId);
