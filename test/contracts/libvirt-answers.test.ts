@@ -54,7 +54,10 @@ const startOrder = [
 it('takes a complete answer for a list, an empty one too', async () => {
   const port = virshSaying([stats, `${id} one\n`, `${id}\n`, '', '']);
   expect((await port.list(host, notAborted())).vms).toEqual([
-    { vmId: id, name: 'one', state: 'running', reason: 'booted', persistent: true, autostart: false },
+    {
+      ...{ vmId: id, name: 'one', state: 'running', reason: 'booted', persistent: true },
+      ...{ autostart: false, savedImage: false },
+    },
   ]);
   expect((await virshSaying(['', '', '', '', '']).list(host, notAborted())).vms).toEqual([]);
 });

@@ -66,7 +66,7 @@ describe('a rehearsal', () => {
     expect(result.would).toEqual([
       expect.stringContaining(`${a} is alive now`) as string,
       'within the blast radius (1 of 1 allowed)',
-      `would switch ${a} off by ${a}-bmc (bmc); reads "on" now`,
+      `would switch ${a} off by ${a}-bmc (bmc); it reads "on" now`,
       `would release 2 locks of ${a} on ${system.spec.pools[0]?.id}`,
       expect.stringMatching(
         /^vm-001: would reserve 4 MiB, 1 vCPU on .*, define it there, start it and read it back$/,
