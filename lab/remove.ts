@@ -14,7 +14,17 @@ import { runOrThrow } from './run';
 const OFF_MS = 40_000;
 
 /** What a lab's folder holds beside its hosts. */
-const PARTS = ['disks', 'disks-2', 'serial', 'xml', 'tls', 'host', 'vcenter', 'vmedic.yaml', `${MANIFEST}.new`];
+const PARTS = [
+  'disks',
+  'disks-2',
+  'serial',
+  'xml',
+  'tls',
+  'host',
+  'vcenter',
+  'vmedic.yaml',
+  `${MANIFEST}.new`,
+];
 
 /** @returns false when no lab was there. Idempotent. Files in the folder that are not the lab's are left, and so is the folder then. */
 export async function removeLab(
