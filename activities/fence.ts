@@ -18,7 +18,7 @@ import { millisOf, type PowerReading } from '../domain/observations';
 import type { HostStanding } from '../domain/records';
 import { faultOf } from './fault-boundary';
 import { signsOf } from './look-at-host';
-import { mustBeArmed } from './armed';
+import { whyDisarmed } from './armed';
 import { declaredCluster, declaredHost, type Environment, nowIso, signal, tell } from './environment';
 
 export type LevelResult =
@@ -166,7 +166,9 @@ async function switchOff(
     if (verdict.verdict === 'degraded' && input.evenIf !== 'degraded')
       return { kind: 'degraded', why: verdict.why, offSent: false };
   }
-  await mustBeArmed(env, declaredCluster(env, host.id).id);
+  const disarmed = await whyDisarmed(env, declaredCluster(env, host.id).id);
+  // An answer and not a throw: between attempts the fence hears an abort or an attestation, within one it would not.
+  if (disarmed !== undefined) return { kind: 'failed', fault: disarmed, offSent: false };
   await tell(env, input.incidentId, `off-${device.id}`, 'act', `"off" is sent to ${device.id}`, {
     call: 'off',
     device: device.id,

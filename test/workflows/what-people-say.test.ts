@@ -122,6 +122,21 @@ describe('an incident that is stopped', () => {
   });
 });
 
+it('says that it is disarmed before the first "off", and hears an abort meanwhile', async () => {
+  const system = await begin();
+  const by = { by: 'bob', reason: 'the network is being rebuilt', at: new Date().toISOString() };
+  system.controls.freeze(system.host('a'));
+  await system.inventory.setSwitch({ scope: 'fleet', armed: false, ...by });
+  const run = await system.recoverHost('a');
+  const blocked = await untilPhase(run, 'blocked-unfenced');
+  expect(blocked.sentence).toContain('disarmed');
+  await run.executeUpdate(abortUpdate, { args: [said('we wait for the network')] });
+  await expect(run.result()).resolves.toMatchObject({ outcome: 'aborted' });
+  expect(offs(system)).toEqual([]);
+  expect(await system.inventory.host(system.host('a'))).toMatchObject({ standing: 'in-service' });
+  await judge(system, { down: system.vmsOf('a') });
+});
+
 it("does not take a person's word for a host whose hypervisor is dead and whose kernel answers", async () => {
   const system = await begin();
   const bmc = system.spec.devices[0]!.id;

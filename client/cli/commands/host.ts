@@ -49,16 +49,7 @@ export function addHostCommands(program: Command, state: Program): void {
       'vmedic host recover hv-a --reason "rack 4 has no power" --json',
     ],
     options: startOptions(state.io, 'optional'),
-    run: async (context) => {
-      const recoveries = await (await context.session()).recoveries();
-      const target = argument(context, 0);
-      return conclude(
-        context,
-        await askedFor(context, 'recoverHost', target, () =>
-          recoveries.recoverHost(target, requestOf(context)),
-        ),
-      );
-    },
+    run: starts('recoverHost'),
   });
   addCommand(host, state, {
     usage: 'fence <host>',
@@ -68,14 +59,7 @@ export function addHostCommands(program: Command, state: Program): void {
       'vmedic host fence hv-a --reason "is the BMC right?" --dry-run',
     ],
     options: startOptions(state.io, 'required'),
-    run: async (context) => {
-      const recoveries = await (await context.session()).recoveries();
-      const target = argument(context, 0);
-      return conclude(
-        context,
-        await askedFor(context, 'fenceHost', target, () => recoveries.fenceHost(target, requestOf(context))),
-      );
-    },
+    run: starts('fenceHost'),
   });
   addCommand(host, state, {
     usage: 'release-locks <host>',
@@ -97,16 +81,7 @@ export function addHostCommands(program: Command, state: Program): void {
       'vmedic host readmit hv-a --dry-run --reason "what is left on it?"',
     ],
     options: startOptions(state.io, 'required'),
-    run: async (context) => {
-      const recoveries = await (await context.session()).recoveries();
-      const target = argument(context, 0);
-      return conclude(
-        context,
-        await askedFor(context, 'readmitHost', target, () =>
-          recoveries.readmitHost(target, requestOf(context)),
-        ),
-      );
-    },
+    run: starts('readmitHost'),
   });
   addCommand(host, state, {
     usage: 'maintenance <host>',
@@ -119,6 +94,16 @@ export function addHostCommands(program: Command, state: Program): void {
     run: maintenance,
   });
 }
+
+/** Asks for work on the host that is named, leaves a trace of the asking, and concludes by what was answered. */
+const starts =
+  (work: 'recoverHost' | 'fenceHost' | 'readmitHost') =>
+  async (context: Context): Promise<ExitCode> => {
+    const recoveries = await (await context.session()).recoveries();
+    const target = argument(context, 0);
+    const ask = () => recoveries[work](target, requestOf(context));
+    return conclude(context, await askedFor(context, work, target, ask));
+  };
 
 async function maintenance(context: Context): Promise<ExitCode> {
   const session = await context.session();

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { millisOf } from '../../../domain/observations';
-import { effectiveMode } from '../../../domain/armed';
-import { queuesWithoutWorker, runsNow, troublesOf } from '../../troubles';
+import { readOverview } from '../../overview';
 import { addCommand, type Context, type Program } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { age, facts } from '../show';
@@ -18,31 +17,13 @@ export function addStatusCommand(program: Command, state: Program): void {
 async function status(context: Context): Promise<ExitCode> {
   const session = await context.session();
   const { fleet, inventory } = session;
-  const [hosts, vms, open, alerts, switches, claim, owed, temporal] = await Promise.all([
-    inventory.hosts(),
-    inventory.vms(),
-    inventory.incidents({ open: true }),
-    inventory.alerts({ open: true }),
-    inventory.switches(),
-    inventory.fleetClaim(),
-    inventory.owedDeliveries(),
-    session.temporal(),
-  ]);
-  const unpolled = await queuesWithoutWorker(temporal);
-  const checks = await Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id)));
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
+  const temporal = await session.temporal();
+  const seen = await readOverview({ fleet, inventory, temporal: () => Promise.resolve(temporal) });
+  const { troubles, clusters, vms, watched, running } = seen;
   const { out } = context;
-  const watched = vms.filter((v) => v.protected && v.desired === 'running');
-  const running = watched.filter((v) => runsNow(v, hosts));
   const up = running.length;
   const hostsUsed = new Set(running.map((v) => v.hostId)).size;
   const hostsDeclared = fleet.clusters.flatMap((c) => c.hosts).length;
-  const clusters = fleet.clusters.map((c) => {
-    const own = hosts.filter((h) => h.clusterId === c.id);
-    const { mode, why } = effectiveMode(c, own, claim, switches);
-    const maintenance = own.filter((h) => h.standing === 'maintenance').map((h) => h.hostId);
-    return { id: c.id, mode: c.mode, now: mode, why, maintenance };
-  });
   const modes = clusters
     .map((c) => `${c.id}: ${c.mode}${c.why === undefined ? '' : `, now ${c.now} (${c.why})`}`)
     .join('; ');

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { effectiveMode } from '../../../domain/armed';
 import { clusterId, hostId, type IncidentId, type VmId } from '../../../domain/ids';
 import type { Host } from '../../../domain/fleet';
 import type { HostRecord, IncidentRecord, VmRecord } from '../../../domain/records';
 import { knownHost, knownIncident, knownVm } from '../../known';
-import { queuesWithoutWorker, troublesOf } from '../../troubles';
+import { readOverview } from '../../overview';
+import { runsNow } from '../../troubles';
 import type { HttpDoor } from '../door';
 import { streamTimeline } from '../event-stream';
 import { Problem } from '../problems';
@@ -51,37 +51,12 @@ const statusSchema = named(
 );
 
 async function status(door: HttpDoor): Promise<Answer> {
-  const { fleet, inventory } = door;
-  const [hosts, vms, open, alerts, switches, claim, owed, temporal] = await Promise.all([
-    inventory.hosts(),
-    inventory.vms(),
-    inventory.incidents({ open: true }),
-    inventory.alerts({ open: true }),
-    inventory.switches(),
-    inventory.fleetClaim(),
-    inventory.owedDeliveries(),
-    door.temporal(),
-  ]);
-  const [unpolled, checks] = await Promise.all([
-    queuesWithoutWorker(temporal, door.taskQueue),
-    Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id))),
-  ]);
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
-  const watched = vms.filter((v) => v.protected && v.desired === 'running');
-  const running = watched.filter((v) => v.observed.state === 'running').length;
+  const { troubles, clusters, watched, running } = await readOverview(door);
   return found({
     well: troubles.length === 0,
     troubles,
-    clusters: fleet.clusters.map((c) => {
-      const now = effectiveMode(
-        c,
-        hosts.filter((h) => h.clusterId === c.id),
-        claim,
-        switches,
-      );
-      return { id: c.id, mode: c.mode, now: now.mode, why: now.why };
-    }),
-    vms: { protected: watched.length, running },
+    clusters: clusters.map(({ id, mode, now, why }) => ({ id, mode, now, why })),
+    vms: { protected: watched.length, running: running.length },
   });
 }
 
@@ -100,7 +75,9 @@ function hostView(
     lastSeenAt: record?.lastSeenAt,
     capacity: declared.capacity,
     fenceLevels: declared.fenceLevels.map((l) => l.name),
-    vmsRunning: vms.filter((v) => v.hostId === declared.id && v.observed.state === 'running').length,
+    vmsRunning: vms.filter(
+      (v) => v.hostId === declared.id && runsNow(v, record === undefined ? [] : [record]),
+    ).length,
     incidentId: own?.incidentId,
   };
 }
