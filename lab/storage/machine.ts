@@ -20,7 +20,7 @@ export interface GuestSpec {
   readonly mount?: '3' | '4.2';
   /** kvm, client: further mount options, such as `nolock`. */
   readonly mountOptions?: string;
-  /** server: NFSv4 lease and grace time, 10 by default. */
+  /** server: NFSv4 lease, 10 by default. */
   readonly leaseSeconds?: number;
   /** Empty disks beside its own: `/dev/vdc` and on, in this order. They keep what is written when the power is cut. */
   readonly disks?: readonly { readonly name: string; readonly mebibytes: number }[];

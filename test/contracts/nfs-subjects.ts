@@ -5,7 +5,6 @@ import type { VmDisk } from '../../domain/records';
 import { createHostCommands, type HostCommands } from '../../drivers/host-commands';
 import { createNfsStorage, type NfsPool, type NfsStorage } from '../../drivers/nfs';
 import {
-  createNfsLab,
   EXPORT_PATH,
   type NfsLab,
   type NfsLabOptions,
@@ -13,8 +12,8 @@ import {
   SERVER,
   STRANGER,
 } from '../../lab/storage/nfs-lab';
-import { newLabFolder } from '../lab/real-lab';
 import { testGateway } from '../support/driver-lab';
+import { nfsLabUp } from '../support/storage-lab';
 import { type Opened, notAborted } from './contract';
 import { evidenceAbout } from './permits';
 import type { StorageLocksSubject } from './storage-locks.contract';
@@ -22,9 +21,6 @@ import type { StorageLocksSubject } from './storage-locks.contract';
 export const a = hostId('hv-a');
 export const b = hostId('hv-b');
 export const pool: PoolId = poolId('lab-nfs');
-
-/** A lease longer than any case: what a dead client holds stays held until it is released. */
-const leaseSeconds = 90;
 
 export class NfsWorld {
   private readonly gateway = testGateway();
@@ -34,20 +30,15 @@ export class NfsWorld {
   private constructor(
     readonly nfs: NfsLab,
     private readonly strategy: LockStrategy,
+    private readonly closeLab: () => Promise<void>,
   ) {
     this.commands = this.openCommands();
     this.storage = this.openStorage();
   }
 
   static async open(options: Omit<NfsLabOptions, 'folder'>, strategy: LockStrategy): Promise<NfsWorld> {
-    const nfs = await createNfsLab({ folder: newLabFolder(), leaseSeconds, stranger: true, ...options });
-    try {
-      await nfs.up();
-      return new NfsWorld(nfs, strategy);
-    } catch (cause) {
-      await nfs.down();
-      throw cause;
-    }
+    const { nfs, close } = await nfsLabUp(options);
+    return new NfsWorld(nfs, strategy, close);
   }
 
   /** A driver that knows nothing of the case before. */
@@ -61,7 +52,7 @@ export class NfsWorld {
   async close(): Promise<void> {
     await this.commands.close();
     await this.gateway.close();
-    await this.nfs.down();
+    await this.closeLab();
   }
 
   /** The stranger opens the image as a hypervisor would, and keeps it until the lab is restored. */

@@ -13,11 +13,11 @@ import type { IncidentId } from '../../domain/ids';
 import { openInventory, type OpenInventory } from '../../drivers/postgres';
 import { runOrThrow } from '../../lab/run';
 import { nfsLabConfig } from '../../lab/storage/config';
-import { createNfsLab, type NfsLab, type NfsLabOptions, SERVER } from '../../lab/storage/nfs-lab';
+import { type NfsLab, type NfsLabOptions, SERVER } from '../../lab/storage/nfs-lab';
 import { waitFor } from '../../lab/wait-for';
 import { ConfigRefused, fleetOf, loadConfig } from '../../workers/config';
-import { newLabFolder } from '../lab/real-lab';
 import { type OwnSystem, startOwnSystem } from './own-system';
+import { nfsLabUp } from './storage-lab';
 
 export type Started = Exclude<StartAnswer, { answer: 'busy' }>;
 
@@ -27,8 +27,6 @@ const policy = {
   fenceRetry: { first: '1s', max: '3s' },
   readBackDeadline: '90s',
   storageDeadline: '90s',
-  // A guest's daemon that is slow to answer counts as trouble: with two hosts that is half of the cluster.
-  blastRadius: { hosts: 2 },
 } as const;
 const settlesMs = 240_000;
 
@@ -40,20 +38,20 @@ export class NfsRecovery {
     readonly client: Client,
     readonly inventory: OpenInventory,
     readonly recoveries: RecoveryClient,
+    private readonly closeLab: () => Promise<void>,
   ) {}
 
   static async open(options: Omit<NfsLabOptions, 'folder'>): Promise<NfsRecovery> {
-    const nfs = await createNfsLab({ folder: newLabFolder(), ...options });
+    const lab = await nfsLabUp(options);
     try {
-      await nfs.up();
-      return await NfsRecovery.on(nfs);
+      return await NfsRecovery.on(lab.nfs, () => lab.close());
     } catch (cause) {
-      await nfs.down();
+      await lab.close();
       throw cause;
     }
   }
 
-  private static async on(nfs: NfsLab): Promise<NfsRecovery> {
+  private static async on(nfs: NfsLab, closeLab: () => Promise<void>): Promise<NfsRecovery> {
     const configFile = join(nfs.lab.folder, 'vmedic.yaml');
     const written = nfsLabConfig(nfs);
     const config = {
@@ -69,7 +67,7 @@ export class NfsRecovery {
     const client = new Client({ connection: await Connection.connect({ address }) });
     const inventory = openInventory({ url: system.inventoryUrl, poolMax: 4 });
     const recoveries = new RecoveryClient({ client, inventory, fleet, address });
-    const opened = new NfsRecovery(nfs, system, fleet, client, inventory, recoveries);
+    const opened = new NfsRecovery(nfs, system, fleet, client, inventory, recoveries, closeLab);
     await ensureWatches(client, fleet);
     await opened.discovered();
     return opened;
@@ -80,7 +78,7 @@ export class NfsRecovery {
     await this.inventory.close();
     await this.system.stop();
     rmSync(join(this.nfs.lab.folder, 'own'), { recursive: true, force: true });
-    await this.nfs.down();
+    await this.closeLab();
   }
 
   /** With ipmitool, as an operator would. */
