@@ -66,7 +66,7 @@ export function limitProblems(policy: ClusterPolicy): string[] {
 export const defaultPolicy: ClusterPolicy = {
   blastRadius: { hosts: 1, percent: 30 },
   fenceDegraded: false,
-  concurrency: { window: 30, perHost: 8 },
+  concurrency: { window: 30, perHost: 15 },
   confirmEveryMs: 2_000,
   fenceRetryMs: { first: 5_000, max: 120_000 },
   storageDeadlineMs: 120_000,

@@ -20,17 +20,24 @@ echo "$size"
 ${printTail('$size')}
 `;
 
-/** Arguments: path, marked size. Prints the size now, the bytes before the mark, the bytes after it, or from the start if it shrank. */
+/**
+ * Arguments: path and first byte wanted, for each console. One line each: "-" when there is no such file, "!" when it cannot be read, else "+"
+ * and what it holds from that byte on, in base64. Three small processes for each console, one shell and one way in for all of them.
+ */
 export const lookScript = `
-[ -f "$1" ] || { echo 0; exit 0; }
-size=$(wc -c < "$1") || exit 1
-from=$2
-[ "$size" -ge "$from" ] || from=0
-echo "$size"
-${printTail('$from')}
-echo
-tail -c +$((from + 1)) "$1" | head -c ${newBytesMax} | base64 -w 0
+while [ $# -gt 1 ]; do
+  if [ ! -f "$1" ]; then echo -
+  elif [ ! -r "$1" ]; then echo !
+  else printf +; tail -c "+$2" "$1" | head -c ${tailBytes + newBytesMax} | base64 -w 0; echo
+  fi
+  shift 2
+done
 `;
+
+/** What `lookScript` is given for a console: the bytes before the mark are read again, because they tell whether it is the same file. */
+export const firstByteOf = (mark: HealthMark): number => mark.consoleBytes - seenAgain(mark) + 1;
+
+const seenAgain = (mark: HealthMark): number => Math.min(tailBytes, mark.consoleBytes);
 
 const sumOf = (base64: string): string => createHash('sha256').update(base64).digest('hex').slice(0, 16);
 
@@ -46,11 +53,14 @@ export type ConsoleLook =
   /** The file was begun anew since the mark, so that everything in it is new: look again from its start. */
   { readonly kind: 'begun-anew' } | { readonly kind: 'new-output'; readonly text: string };
 
-export function lookFrom(printed: string, mark: HealthMark): ConsoleLook | undefined {
-  const [size = '', tail = '', fresh = ''] = printed.split('\n');
-  if (!/^\d+$/.test(size.trim())) return undefined;
-  const shrank = Number(size) < mark.consoleBytes;
-  const otherFile = mark.consoleTail !== undefined && sumOf(tail.trim()) !== mark.consoleTail;
-  if (!shrank && mark.consoleBytes > 0 && otherFile) return { kind: 'begun-anew' };
-  return { kind: 'new-output', text: Buffer.from(fresh, 'base64').toString('utf8') };
+/** Undefined when the line is not one that `lookScript` prints of a console it could read. */
+export function lookFrom(line: string | undefined, mark: HealthMark): ConsoleLook | undefined {
+  if (line === '-') return { kind: 'new-output', text: '' };
+  if (line?.startsWith('+') !== true) return undefined;
+  const bytes = Buffer.from(line.slice(1), 'base64');
+  const again = seenAgain(mark);
+  const tail = bytes.subarray(0, again).toString('base64');
+  const otherFile = mark.consoleTail !== undefined && sumOf(tail) !== mark.consoleTail;
+  if (again > 0 && (bytes.length < again || otherFile)) return { kind: 'begun-anew' };
+  return { kind: 'new-output', text: bytes.subarray(again).toString('utf8') };
 }

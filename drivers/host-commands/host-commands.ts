@@ -10,7 +10,8 @@ import { InvariantViolation } from '../../domain/invariant';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
 import type { RunOnHost } from '../child-processes/on-host';
 import { Lane } from '../child-processes/lane';
-import { lookFrom, lookScript as consoleScript, markFrom, markScript } from './console';
+import { lookScript as consoleScript, markFrom, markScript } from './console';
+import { ConsoleLooks } from './console-looks';
 import { lookScript as diskScript, pathsToLookAt, sightsFrom } from './disk-sight';
 import { type HostAnswer, HostDoors, type HostTransport } from './transport';
 
@@ -87,6 +88,12 @@ class Commands implements HostCommands {
   private readonly doors: HostDoors;
   private readonly deadlines: CommandDeadlines;
   private readonly hosts: ReadonlyMap<HostId, Entry>;
+  /** Not bound to one caller's cancellation, because others wait for the same look: its deadline ends it. */
+  private readonly looks = new ConsoleLooks(async (host, args) => {
+    const never = new AbortController().signal;
+    const answer = await this.script(host, consoleScript, args, this.deadlines.shortMs, never);
+    return answer.kind === 'silent' && answer.partial !== '' ? answer.partial : this.output(host, answer);
+  });
 
   constructor(private readonly options: HostCommandsOptions) {
     this.gateway = options.gateway ?? openChildGateway();
@@ -191,16 +198,7 @@ class Commands implements HostCommands {
     mark: HealthMark,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const answer = await this.script(
-      host,
-      consoleScript,
-      [path, String(mark.consoleBytes)],
-      this.deadlines.shortMs,
-      signal,
-    );
-    const look = lookFrom(this.output(host, answer), mark);
-    if (look === undefined)
-      throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: `${path} was not understood` });
+    const look = await this.looks.look(host, path, mark, signal);
     if (look.kind === 'begun-anew') return this.printed(host, path, pattern, { consoleBytes: 0 }, signal);
     return new RegExp(pattern, 'm').test(look.text);
   }

@@ -7,6 +7,7 @@ import type { HostRecord } from '../../domain/records';
 import type { Connections, Db } from './connection';
 import { prepared } from './prepared';
 import { hosts } from './schema';
+import { inOrder, together } from './together';
 
 type HostRow = typeof hosts.$inferSelect;
 type HostChange = Parameters<InventoryPort['updateHost']>[2];
@@ -22,26 +23,40 @@ const record = (row: HostRow): HostRecord => ({
 
 export const hostRows = (
   connections: Connections,
-): Pick<InventoryPort, 'ensureHosts' | 'hosts' | 'host' | 'updateHost'> => ({
-  async ensureHosts(declared) {
-    if (declared.length === 0) return;
-    const rows = declared.map(({ hostId, clusterId }) => ({ hostId, clusterId }));
-    await connections.run((db) => db.insert(hosts).values(rows).onConflictDoNothing());
-  },
+): Pick<InventoryPort, 'ensureHosts' | 'hosts' | 'host' | 'updateHost'> => {
+  const one = together(async (ids: readonly HostId[]) => {
+    const rows = await connections.run((db) => someHosts(db).execute({ ids: [...new Set(ids)] }));
+    return inOrder(ids, rows.map(record), (host) => host.hostId);
+  });
+  return {
+    async ensureHosts(declared) {
+      if (declared.length === 0) return;
+      const rows = declared.map(({ hostId, clusterId }) => ({ hostId, clusterId }));
+      await connections.run((db) => db.insert(hosts).values(rows).onConflictDoNothing());
+    },
 
-  async hosts(filter = {}) {
-    const where = filter.clusterId === undefined ? undefined : eq(hosts.clusterId, filter.clusterId);
-    const rows = await connections.run((db) =>
-      db.select().from(hosts).where(where).orderBy(asc(hosts.hostId)),
-    );
-    return rows.map(record);
-  },
+    async hosts(filter = {}) {
+      const where = filter.clusterId === undefined ? undefined : eq(hosts.clusterId, filter.clusterId);
+      const rows = await connections.run((db) =>
+        db.select().from(hosts).where(where).orderBy(asc(hosts.hostId)),
+      );
+      return rows.map(record);
+    },
 
-  host: (id) => connections.run((db) => readHost(db, id)),
+    host: one,
 
-  updateHost: (id, expectedVersion, change) =>
-    connections.run((db) => update(db, id, expectedVersion, change), { host: id }),
-});
+    updateHost: (id, expectedVersion, change) =>
+      connections.run((db) => update(db, id, expectedVersion, change), { host: id }),
+  };
+};
+
+const someHosts = prepared((db) =>
+  db
+    .select()
+    .from(hosts)
+    .where(sql`${hosts.hostId} = any(${sql.placeholder('ids')})`)
+    .prepare('some_hosts'),
+);
 
 const oneHost = prepared((db) =>
   db

@@ -2,7 +2,9 @@ import { eq, sql } from 'drizzle-orm';
 import type { InventoryPort } from '../../activities/ports';
 import type { FleetClaim } from '../../domain/records';
 import type { Connections } from './connection';
+import { prepared } from './prepared';
 import { armSwitches, fleetOwner } from './schema';
+import { together } from './together';
 
 type Rows = Pick<InventoryPort, 'claimFleet' | 'fleetClaim' | 'switches' | 'setSwitch'>;
 
@@ -12,7 +14,15 @@ const claimOf = (row: typeof fleetOwner.$inferSelect): FleetClaim => ({
   seenAt: row.seenAt,
 });
 
+const allSwitches = prepared((db) =>
+  db.select().from(armSwitches).orderBy(armSwitches.scope).prepare('all_switches'),
+);
+
 export const supervisionRows = (connections: Connections): Rows => {
+  const switches = together(async (asked: readonly undefined[]) => {
+    const all = await connections.run((db) => allSwitches(db).execute());
+    return asked.map(() => all);
+  });
   const rows: Rows = {
     async claimFleet(owner, at, silentMsMax) {
       const silentSince = new Date(Date.parse(at) - silentMsMax).toISOString();
@@ -45,7 +55,7 @@ export const supervisionRows = (connections: Connections): Rows => {
       return row === undefined ? undefined : claimOf(row);
     },
 
-    switches: () => connections.run((db) => db.select().from(armSwitches).orderBy(armSwitches.scope)),
+    switches: () => switches(undefined),
 
     async setSwitch({ scope, armed, by, reason, at }) {
       const set = { armed, by, reason, at };

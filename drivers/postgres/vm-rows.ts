@@ -4,12 +4,13 @@ import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
 import type { VmId } from '../../domain/ids';
-import type { VmRecord } from '../../domain/records';
+import type { StoredDefinition, VmRecord } from '../../domain/records';
 import { canonicalJson } from '../../domain/timeline';
 import type { Connections, Db } from './connection';
 import { prepared } from './prepared';
 import { definitions, sightings, vms } from './schema';
 import { storableText } from './storable';
+import { inOrder, together } from './together';
 
 export type VmRow = typeof vms.$inferSelect;
 type VmChange = Parameters<InventoryPort['updateVm']>[2];
@@ -42,66 +43,86 @@ export const vmRows = (
 ): Pick<
   InventoryPort,
   'vms' | 'vm' | 'updateVm' | 'redefineVm' | 'definition' | 'sightings' | 'recordSighting' | 'removeSighting'
-> => ({
-  async vms(filter = {}) {
-    if (filter.ids?.length === 0) return [];
-    const where = and(
-      filter.clusterId === undefined ? undefined : eq(vms.clusterId, filter.clusterId),
-      filter.hostId === undefined ? undefined : eq(vms.hostId, filter.hostId),
-      filter.ids === undefined ? undefined : inArray(vms.vmId, [...filter.ids]),
-    );
-    const rows = await connections.run((db) => db.select().from(vms).where(where).orderBy(asc(vms.vmId)));
-    return rows.map(vmRecord);
-  },
+> => {
+  const askers = readersOf(connections);
+  return {
+    async vms(filter = {}) {
+      if (filter.ids?.length === 0) return [];
+      const where = and(
+        filter.clusterId === undefined ? undefined : eq(vms.clusterId, filter.clusterId),
+        filter.hostId === undefined ? undefined : eq(vms.hostId, filter.hostId),
+        filter.ids === undefined ? undefined : inArray(vms.vmId, [...filter.ids]),
+      );
+      const rows = await connections.run((db) => db.select().from(vms).where(where).orderBy(asc(vms.vmId)));
+      return rows.map(vmRecord);
+    },
 
-  vm: (id) => connections.run((db) => readVm(db, id)),
+    vm: askers.vm,
 
-  updateVm: (id, expectedVersion, change) =>
-    connections.run((db) => update(db, id, expectedVersion, change), {
-      vm: id,
-      ...(change.hostId === undefined ? {} : { host: change.hostId }),
-    }),
+    updateVm: (id, expectedVersion, change) =>
+      connections.run((db) => update(db, askers.vm, id, expectedVersion, change), {
+        vm: id,
+        ...(change.hostId === undefined ? {} : { host: change.hostId }),
+      }),
 
-  redefineVm: (id, expectedVersion, now) =>
-    connections.transact((db) => redefine(db, id, expectedVersion, now), { vm: id }),
+    redefineVm: (id, expectedVersion, now) =>
+      connections.transact((db) => redefine(db, id, expectedVersion, now), { vm: id }),
 
-  async definition(vm) {
-    const [row] = await connections.run((db) => newestDefinition(db).execute({ vm }));
-    if (row === undefined) return undefined;
-    const { vmId, version, text, readFrom, readAt } = row;
-    return { vmId, version, text, readFrom, readAt };
-  },
+    definition: askers.definition,
 
-  async sightings(ids) {
-    if (ids.length === 0) return [];
-    return connections.run((db) => sightingsOf(db).execute({ ids: [...ids] }));
-  },
+    async sightings(ids) {
+      const [only] = ids;
+      if (only === undefined) return [];
+      if (ids.length === 1) return askers.sightings(only);
+      return connections.run((db) => sightingsOf(db).execute({ ids: [...ids] }));
+    },
 
-  async recordSighting(vmId, hostId, seenAt) {
-    await connections.run((db) => sight(db).execute({ vmId, hostId, seenAt }), { vm: vmId, host: hostId });
-  },
+    async recordSighting(vmId, hostId, seenAt) {
+      await connections.run((db) => sight(db).execute({ vmId, hostId, seenAt }), { vm: vmId, host: hostId });
+    },
 
-  async removeSighting(vmId, hostId) {
-    await connections.run((db) => unsight(db).execute({ vmId, hostId }));
-  },
+    async removeSighting(vmId, hostId) {
+      await connections.run((db) => unsight(db).execute({ vmId, hostId }));
+    },
+  };
+};
+
+type DefinitionRow = Awaited<ReturnType<ReturnType<typeof newestDefinitions>['execute']>>[number];
+
+const readersOf = (connections: Connections) => ({
+  vm: together(async (ids: readonly VmId[]) => {
+    const rows = await connections.run((db) => someVms(db).execute({ ids: [...new Set(ids)] }));
+    return inOrder(ids, rows.map(vmRecord), (vm) => vm.vmId);
+  }),
+  definition: together(async (ids: readonly VmId[]) => {
+    const rows = await connections.run((db) => newestDefinitions(db).execute({ ids: [...new Set(ids)] }));
+    return inOrder(ids, rows.map(storedDefinition), (d) => d.vmId);
+  }),
+  sightings: together(async (ids: readonly VmId[]) => {
+    const rows = await connections.run((db) => sightingsOf(db).execute({ ids: [...new Set(ids)] }));
+    return ids.map((id) => rows.filter((row) => row.vmId === id));
+  }),
 });
 
-const oneVm = prepared((db) =>
+const storedDefinition = ({ vmId, version, text, readFrom, readAt }: DefinitionRow): StoredDefinition => ({
+  ...{ vmId, version, text, readFrom, readAt },
+});
+
+const someVms = prepared((db) =>
   db
     .select()
     .from(vms)
-    .where(eq(vms.vmId, sql.placeholder('id')))
-    .prepare('one_vm'),
+    .where(sql`${vms.vmId} = any(${sql.placeholder('ids')})`)
+    .prepare('some_vms'),
 );
 
-const newestDefinition = prepared((db) =>
+const newestDefinitions = prepared((db) =>
   db
-    .select()
+    .selectDistinctOn([definitions.vmId])
     .from(definitions)
-    .where(eq(definitions.vmId, sql.placeholder('vm')))
-    .orderBy(desc(definitions.version))
-    .limit(1)
-    .prepare('newest_definition'),
+    .where(sql`${definitions.vmId} = any(${sql.placeholder('ids')})`)
+    .orderBy(asc(definitions.vmId), desc(definitions.version))
+    .prepare('newest_definitions'),
 );
 
 const sightingsOf = prepared((db) =>
@@ -157,13 +178,14 @@ const changeVm = prepared((db) =>
     .prepare('change_vm'),
 );
 
-async function readVm(db: Db, id: VmId): Promise<VmRecord | undefined> {
-  const [row] = await oneVm(db).execute({ id });
-  return row === undefined ? undefined : vmRecord(row);
-}
-
-async function update(db: Db, id: VmId, expectedVersion: number, change: VmChange): Promise<VmRecord> {
-  const before = await readVm(db, id);
+async function update(
+  db: Db,
+  readVm: (id: VmId) => Promise<VmRecord | undefined>,
+  id: VmId,
+  expectedVersion: number,
+  change: VmChange,
+): Promise<VmRecord> {
+  const before = await readVm(id);
   if (before === undefined) throw new DriverFault('UNKNOWN_VM', { vm: id });
   const same = holds(before, change);
   if (same && before.version === expectedVersion) return before;
@@ -182,7 +204,7 @@ async function update(db: Db, id: VmId, expectedVersion: number, change: VmChang
     epoch,
   });
   if (after !== undefined) return vmRecord(after);
-  return repeated((await readVm(db, id)) ?? before, expectedVersion, change);
+  return repeated((await readVm(id)) ?? before, expectedVersion, change);
 }
 
 /** The row has moved on. By exactly this change: then it is our own write, repeated. Otherwise somebody else's. */

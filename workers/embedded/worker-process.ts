@@ -8,9 +8,15 @@ export interface WorkerProcessOptions extends PartOptions {
   readonly program?: readonly string[];
 }
 
+/**
+ * Ahead of the entry. Young objects get 32 MiB before they are sorted out, instead of 16: a recovery makes many and keeps few, and sorting
+ * them took a tenth of the worker's CPU.
+ */
+const nodeOptions = ['--require', join(__dirname, 'no-promise-stacks.js'), '--max-semi-space-size=32'];
+
 /** A worker as a process of its own, taking work when this returns. @throws with its last lines when it does not get there. */
 export function startWorkerProcess(options: WorkerProcessOptions): Promise<ServerProcess> {
-  const { number, program = [join(__dirname, '..', 'worker-entry.js')] } = options;
+  const { number, program = [...nodeOptions, join(__dirname, '..', 'worker-entry.js')] } = options;
   return startNodePart(
     { name: `worker ${number}`, fileName: `worker-${number}`, program, work: 'took work' },
     options,

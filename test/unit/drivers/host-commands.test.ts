@@ -2,12 +2,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { lookFrom, lookScript, markFrom, markScript } from '../../../drivers/host-commands/console';
+import {
+  firstByteOf,
+  lookFrom,
+  lookScript,
+  markFrom,
+  markScript,
+} from '../../../drivers/host-commands/console';
 import {
   lookScript as diskScript,
   pathsToLookAt,
   sightsFrom,
 } from '../../../drivers/host-commands/disk-sight';
+import { ConsoleLooks } from '../../../drivers/host-commands/console-looks';
 import { answerOf, shellLine } from '../../../drivers/host-commands/transport';
 import { createHostCommands } from '../../../drivers/host-commands/host-commands';
 import { hostId } from '../../../domain/ids';
@@ -121,7 +128,7 @@ describe('a console', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
   const mark = () => markFrom(sh(markScript, file))!;
   const look = (m: { consoleBytes: number; consoleTail?: string }) =>
-    lookFrom(sh(lookScript, file, String(m.consoleBytes)), m);
+    lookFrom(sh(lookScript, file, String(firstByteOf(m))).split('\n')[0], m);
 
   it('that does not exist has printed nothing', () => {
     expect(mark()).toEqual({ consoleBytes: 0 });
@@ -146,11 +153,89 @@ describe('a console', () => {
     writeFileSync(file, 'y'.repeat(2_000));
     expect(look(marked)).toEqual({ kind: 'begun-anew' });
     writeFileSync(file, 'short');
-    expect(look(marked)).toEqual({ kind: 'new-output', text: 'short' });
+    expect(look(marked)).toEqual({ kind: 'begun-anew' });
+    expect(look({ consoleBytes: 0 })).toEqual({ kind: 'new-output', text: 'short' });
   });
 
   it('whose size is not understood gives no mark', () => {
     expect(markFrom('wc: error')).toBeUndefined();
     expect(lookFrom('', { consoleBytes: 0 })).toBeUndefined();
+  });
+
+  it('that cannot be read is no empty one', () => {
+    expect(lookFrom('!', { consoleBytes: 0 })).toBeUndefined();
+    expect(lookFrom(undefined, { consoleBytes: 0 })).toBeUndefined();
+  });
+});
+
+describe('looks at many consoles of a host', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'consoles-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const host = hostId('hv-a');
+  const fresh = { consoleBytes: 0 };
+  const never = () => new AbortController().signal;
+  const written = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+
+  /** Runs the real script, each run when it is let go. */
+  function gated() {
+    const runs: { readonly consoles: number; go: () => void }[] = [];
+    const looks = new ConsoleLooks(async (_, args) => {
+      await new Promise<void>((go) => runs.push({ consoles: args.length / 2, go }));
+      return sh(lookScript, ...args);
+    });
+    return { runs, looks };
+  }
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+  it('asked at the same time cost one command, and each is told of its own', async () => {
+    const { runs, looks } = gated();
+    const texts = ['a up', '', 'c up'];
+    const asked = texts.map((text, n) => looks.look(host, written(`t${n}`, text), fresh, never()));
+    const gone = looks.look(host, join(folder, 'no-such'), fresh, never());
+    await turn();
+    expect(runs.map((r) => r.consoles)).toEqual([4]);
+    runs[0]!.go();
+    expect(await Promise.all(asked)).toEqual(texts.map((text) => ({ kind: 'new-output', text })));
+    expect(await gone).toEqual({ kind: 'new-output', text: '' });
+  });
+
+  it('are never answered by a command that was begun before they were asked for', async () => {
+    const { runs, looks } = gated();
+    const path = written('later', '');
+    const first = looks.look(host, path, fresh, never());
+    await turn();
+    const second = looks.look(host, path, fresh, never());
+    await turn();
+    expect(runs).toHaveLength(1);
+    runs[0]!.go();
+    expect(await first).toEqual({ kind: 'new-output', text: '' });
+    await turn();
+    written('later', 'up');
+    runs[1]!.go();
+    expect(await second).toEqual({ kind: 'new-output', text: 'up' });
+  });
+
+  it('that were cut off at the deadline are answered as far as the command came', async () => {
+    const looks = new ConsoleLooks(() => Promise.resolve(`+${Buffer.from('up').toString('base64')}\n+aGFs`));
+    const done = looks.look(host, '/a', fresh, never());
+    const cut = looks.look(host, '/b', fresh, never());
+    expect(await done).toEqual({ kind: 'new-output', text: 'up' });
+    await expect(cut).rejects.toMatchObject({ fault: { code: 'HOST_COMMAND_FAILED' } });
+  });
+
+  it('end for a caller that gives up, and for nobody else', async () => {
+    const { runs, looks } = gated();
+    const giveUp = new AbortController();
+    const given = looks.look(host, written('mine', 'up'), fresh, giveUp.signal);
+    const others = looks.look(host, written('theirs', 'up'), fresh, never());
+    await turn();
+    giveUp.abort();
+    await expect(given).rejects.toMatchObject({ fault: { code: 'HOST_COMMAND_FAILED' } });
+    runs[0]!.go();
+    expect(await others).toEqual({ kind: 'new-output', text: 'up' });
   });
 });
