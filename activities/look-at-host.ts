@@ -158,14 +158,8 @@ export const lookActivities = (env: Environment) => ({
     const inTrouble = [...new Set([input.hostId, ...withIncident, ...silent])].sort();
     const allowed = blastRadius(cluster.policy.blastRadius, cluster.hosts.length);
     const held = inTrouble.length > allowed;
-    if (input.mode === 'act') {
-      await env.inventory.updateIncident(input.incidentId, {
-        phase: held ? 'held' : 'admitted',
-        summary: held
-          ? `${inTrouble.length} hosts are in trouble at once (${inTrouble.join(', ')}), ${allowed} allowed`
-          : 'admitted: within the blast radius',
-        nextCommand: held ? `vmedic incident approve ${input.incidentId} --reason "..."` : undefined,
-      });
+    // The phase is stored by the workflow once it is in it: "held" with its command, read any earlier, would have that command refused.
+    if (input.mode === 'act')
       await tell(
         env,
         input.incidentId,
@@ -174,7 +168,6 @@ export const lookActivities = (env: Environment) => ({
         held ? `held: ${inTrouble.join(', ')} in trouble at once, ${allowed} allowed` : 'admitted',
         { inTrouble, allowed },
       );
-    }
     return { inTrouble, allowed };
   },
 });

@@ -1,6 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
-import { run, toolPath } from './run';
+import { isOnPath, run } from './run';
 
 /** What the lab runs, and the Debian package it comes in. */
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -64,20 +62,6 @@ async function namespaces(): Promise<LabAvailability> {
     'as root: sysctl -w user.max_user_namespaces=10000; on Debian also kernel.unprivileged_userns_clone=1, on Ubuntu ' +
       'kernel.apparmor_restrict_unprivileged_userns=0; in a container, run it with its /proc unmasked',
   );
-}
-
-function isOnPath(program: string, env: NodeJS.ProcessEnv): boolean {
-  return toolPath(env)
-    .split(':')
-    .some((folder) => {
-      try {
-        accessSync(join(folder, program), constants.X_OK);
-        return true;
-      } catch {
-        // Not there, or not for us: the next folder may have it.
-        return false;
-      }
-    });
 }
 
 function unavailable(missing: readonly string[], why: string, cure: string): LabAvailability {

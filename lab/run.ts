@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 
 export interface Ran {
   /** undefined when it was ended by a signal or by its deadline. */
@@ -19,6 +21,20 @@ const PIPES_AFTER_EXIT_MS = 200;
 /** Where Debian keeps what an ordinary user's PATH often lacks: libvirtd, the fence agents. */
 export function toolPath(env: NodeJS.ProcessEnv = process.env): string {
   return [env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin', '/usr/sbin', '/sbin'].join(':');
+}
+
+export function isOnPath(program: string, env: NodeJS.ProcessEnv): boolean {
+  return toolPath(env)
+    .split(':')
+    .some((folder) => {
+      try {
+        accessSync(join(folder, program), constants.X_OK);
+        return true;
+      } catch {
+        // Not there, or not for us: the next folder may have it.
+        return false;
+      }
+    });
 }
 
 /**

@@ -89,6 +89,7 @@ export function takeAbort(run: Run): boolean {
  */
 export async function admit(run: Run): Promise<void> {
   const { hostId, policy } = { hostId: run.input.hostId, policy: run.brief.policy };
+  let told: string | undefined;
   for (;;) {
     if (takeAbort(run)) return;
     const { inTrouble, allowed } = await look.countTrouble({ ...run.input });
@@ -101,13 +102,13 @@ export async function admit(run: Run): Promise<void> {
       run.allowed = true;
       return move(run, { event: 'approved', by: yes.by });
     }
-    const first = run.state.phase !== 'held';
     const why = within
       ? `${hostId} is dead (${whyDead(run)}), and its cluster acts only after a person's yes`
       : `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
-    if (within && first) move(run, { event: 'needs-approval', why });
+    if (within && run.state.phase !== 'held') move(run, { event: 'needs-approval', why });
     else if (!within) move(run, { event: 'over-blast-radius', inTrouble, allowed });
-    if (first) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    if (why !== told) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    told = why;
     await condition(
       () => run.said.approve !== undefined || run.said.abort !== undefined,
       policy.confirmEveryMs * 5,

@@ -1,6 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
-import { toolPath } from '../run';
+import { isOnPath } from '../run';
 import { imageIsBuilt } from './image';
 
 /** What making the image and the guests takes, beside what every lab takes, and the Debian package it comes in. */
@@ -32,18 +30,4 @@ function lacking(programs: Readonly<Record<string, string>>, env: NodeJS.Process
   if (missing.length === 0) return undefined;
   const packages = [...new Set(missing.map((program) => programs[program]))].join(' ');
   return `${missing.join(', ')} not installed (Debian: ${packages})`;
-}
-
-function isOnPath(program: string, env: NodeJS.ProcessEnv): boolean {
-  return toolPath(env)
-    .split(':')
-    .some((folder) => {
-      try {
-        accessSync(join(folder, program), constants.X_OK);
-        return true;
-      } catch {
-        // Not there, or not for us: the next folder may have it.
-        return false;
-      }
-    });
 }

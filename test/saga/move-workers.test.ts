@@ -7,7 +7,7 @@ import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import { RecoveryClient } from '../../client/recovery-client';
 import { workflowIds } from '../../domain/ids';
 import { parseDefinition, sampleWorld } from '../../drivers/simulated';
-import { mulberry32 } from '../../drivers/simulated/sample-world';
+import { sampleSeed, seededSample } from '../support/seeded-sample';
 import { freshInventory } from '../support/inventory';
 import { discover } from '../support/recovery-system';
 import { temporalAddress } from '../support/servers';
@@ -20,19 +20,9 @@ const whole = (['before', 'after'] as const).flatMap((when) => [
   ...calls.map((call) => ({ storage: 'dir' as const, call, when })),
   ...byItself.map((call) => ({ storage: 'vmfs' as const, call, when })),
 ]);
-const sampleSize = 2;
-const seed = Number(process.env['VMEDIC_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
-function sample<T>(all: readonly T[]): T[] {
-  const random = mulberry32(seed);
-  const left = [...all];
-  return Array.from({ length: sampleSize }, () => left.splice(Math.floor(random() * left.length), 1)[0] as T);
-}
-
-const cases = process.env['VMEDIC_SOAK'] === 'true' ? whole : sample(whole);
-
-it.each(cases)(
-  `survives a worker killed $when $call on $storage [seed ${seed}]`,
+it.each(seededSample(whole, 2))(
+  `survives a worker killed $when $call on $storage [seed ${sampleSeed}]`,
   async ({ storage, call, when }) => {
     const prefix = `m${randomUUID().slice(0, 8)}-`;
     const spec = sampleWorld({

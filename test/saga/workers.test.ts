@@ -7,10 +7,10 @@ import { Client, Connection } from '@temporalio/client';
 import { RecoveryClient } from '../../client/recovery-client';
 import { workflowIds } from '../../domain/ids';
 import { sampleWorld } from '../../drivers/simulated';
-import { mulberry32 } from '../../drivers/simulated/sample-world';
 import type { RecoverHostResult } from '../../workflows/inputs';
 import { asText, judge } from '../checkers/judge';
 import { readInventoryRows } from '../checkers/facts';
+import { sampleSeed, seededSample } from '../support/seeded-sample';
 import { freshInventory, type FreshInventory } from '../support/inventory';
 import { discover } from '../support/recovery-system';
 import { temporalAddress } from '../support/servers';
@@ -28,19 +28,9 @@ const calls = [
 ] as const;
 
 const whole = calls.flatMap((c) => (['before', 'after'] as const).map((when) => ({ ...c, when })));
-const sampleSize = 4;
-const seed = Number(process.env['VMEDIC_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
-function sample<T>(all: readonly T[]): T[] {
-  const random = mulberry32(seed);
-  const left = [...all];
-  return Array.from({ length: sampleSize }, () => left.splice(Math.floor(random() * left.length), 1)[0] as T);
-}
-
-const cases = process.env['VMEDIC_SOAK'] === 'true' ? whole : sample(whole);
-
-it.each(cases)(
-  `survives a worker killed $when $call of $port ($step) [seed ${seed}]`,
+it.each(seededSample(whole, 4))(
+  `survives a worker killed $when $call of $port ($step) [seed ${sampleSeed}]`,
   async ({ port, call, when }) => {
     const prefix = `k${randomUUID().slice(0, 8)}-`;
     const spec = sampleWorld({

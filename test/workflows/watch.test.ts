@@ -76,6 +76,9 @@ it('waits for a yes in mode approve, and acts on it', async () => {
     (await incidents(system)).find((i) => i.phase === 'held'),
   );
   expect(held.nextCommand).toContain('vmedic incident approve');
+  // It looks around again while it waits, and goes on saying what it waits for.
+  await rounds(system, 'b', 15);
+  expect(await incidents(system)).toMatchObject([{ phase: 'held', nextCommand: held.nextCommand }]);
   expect(actsOn(system)).toEqual([]);
   const run = system.client.workflow.getHandle(workflowIds.host(a));
   await run.executeUpdate(approveFencingUpdate, { args: [said()] });
