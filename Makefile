@@ -56,7 +56,6 @@ build: npm dist/.built ## compile
 
 dist/.built: $(SOURCES)
 	@echo "compiling" >&2
-	@test -d dist || rm -f node_modules/.cache/tsconfig.build.tsbuildinfo
 	@npm run --silent build && touch dist/.built
 
 temporal: build
