@@ -107,7 +107,8 @@ export async function admit(run: Run): Promise<void> {
       : `${inTrouble.join(', ')} are in trouble at once, ${allowed} allowed without approval`;
     if (within && run.state.phase !== 'held') move(run, { event: 'needs-approval', why });
     else if (!within) move(run, { event: 'over-blast-radius', inTrouble, allowed });
-    if (why !== told) await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
+    if (why !== told)
+      await waitFor(run, why, `vmedic incident approve ${run.input.incidentId} --reason "..."`);
     told = why;
     await condition(
       () => run.said.approve !== undefined || run.said.abort !== undefined,
