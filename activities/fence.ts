@@ -92,6 +92,8 @@ export const fenceActivities = (env: Environment) => ({
     incidentId: IncidentId;
     by: string;
     reason: string;
+    /** The host was proven off before, and its incident is past the fence: only the proof is renewed. */
+    renews?: true;
   }): Promise<AttestResult> {
     const contradiction = await contradictsAttestation(env, declaredHost(env, input.hostId));
     if (contradiction !== undefined) {
@@ -109,7 +111,7 @@ export const fenceActivities = (env: Environment) => ({
     if (isRefused(evidence))
       throw new DriverFault('PERMIT_REFUSED', { host: input.hostId, detail: evidence.refused.join('; ') });
     const sentence = `${input.by} attests that ${input.hostId} is off: ${input.reason}`;
-    await keepEvidence(env, evidence, 'attestation', sentence);
+    await keepEvidence(env, evidence, 'attestation', sentence, input.renews);
     return { kind: 'taken', evidence };
   },
 
@@ -267,10 +269,12 @@ async function keepEvidence(
   evidence: FenceEvidence,
   kind: 'evidence' | 'attestation',
   sentence: string,
+  renews?: true,
 ): Promise<void> {
   await env.inventory.storeEvidence(evidence);
   await tell(env, evidence.incidentId, `evidence-${evidence.id}`, kind, sentence, { evidence });
   await setStanding(env, evidence.hostId, 'fenced', ['in-service', 'excluded', 'maintenance', 'quarantined']);
+  if (renews === true) return;
   await env.inventory.updateIncident(evidence.incidentId, {
     phase: 'fenced',
     summary: sentence,

@@ -3,7 +3,7 @@ import { type Boot, bootByList } from '../domain/judge-boot';
 import { blastRadius } from '../domain/placement';
 import type { Host } from '../domain/fleet';
 import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
-import { type HostVerdict, judgeHost } from '../domain/judge-host';
+import { type HostVerdict, judgeHost, powerReadsOff } from '../domain/judge-host';
 import type { HostSign } from '../domain/observations';
 import { faultOf } from './fault-boundary';
 import {
@@ -22,7 +22,7 @@ const powerLookMs = 3_000;
 export interface Look {
   readonly verdict: HostVerdict;
   readonly signs: readonly HostSign[];
-  /** Whether a fence device itself read "off": then one look is enough. */
+  /** Whether the fence devices themselves, all of them, read "off": then one look is enough. */
   readonly readOff: boolean;
 }
 
@@ -102,7 +102,7 @@ export const lookActivities = (env: Environment) => ({
     return {
       verdict: judgeHost(signs),
       signs,
-      readOff: signs.some((s) => s.source === 'power' && s.says === 'off'),
+      readOff: powerReadsOff(signs),
     };
   },
 

@@ -14,7 +14,6 @@
  * - `startVm` answers `not-started` only from the target's own complete list read after the act.
  * - After an unknown start only the same target is tried again, until that host is fenced: the order may still be waiting there.
  */
-import type { FenceEvidence } from '../domain/evidence';
 import { type Fault, fault } from '../domain/faults';
 import type { HealthCheck } from '../domain/fleet';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
@@ -37,7 +36,8 @@ import { faultOf, isOfInventory } from './fault-boundary';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
 import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchRecord } from './settle';
-import { contradicted, readBackStart, type Started, startSentence, withoutPermit } from './start-outcome';
+import { mayStillStart, orderedBefore, startSentence, tellNotStarted } from './orders-left';
+import { contradicted, readBackStart, type Started, withoutPermit } from './start-outcome';
 import { permitFor, type StartBasis } from './start-permit';
 
 export type { Settled, StartBasis, Started };
@@ -49,6 +49,8 @@ export type Prepared =
       readonly mark: HealthMark;
       readonly health: HealthCheck;
       readonly activated: readonly string[];
+      /** An earlier run has ordered this start already, and nobody knows what became of it. */
+      readonly orderedBefore?: true;
     }
   | { readonly kind: 'already-running'; readonly target: HostId; readonly health: HealthCheck }
   | { readonly kind: 'no-capacity' | 'blocked'; readonly target: HostId | undefined; readonly fault: Fault };
@@ -79,10 +81,10 @@ export const restartVmActivities = (env: Environment) => ({
     activated: readonly string[];
   }): Promise<void> {
     const vm = await recordedVm(env, input.vmId);
-    const held = (await env.inventory.reservations()).find(
-      (r) => r.vmId === input.vmId && r.incidentId === input.incidentId,
-    );
-    if (held === undefined) return;
+    const [held] = await env.inventory.reservations(input.vmId);
+    if (held?.incidentId !== input.incidentId) return;
+    // An order from before this run may still be carried out there: what it needs stays, and so does the trace that leads to it.
+    if (await mayStillStart(env, vm, held)) return;
     // A target that is proven off meanwhile is not asked: its sighting stays until it is readmitted.
     if ((await env.inventory.evidenceFor(held.hostId)) === undefined) {
       // All of its disks: what a `makeReady` that was cut off has activated, nobody was told.
@@ -109,10 +111,9 @@ export const restartVmActivities = (env: Environment) => ({
     await tell(env, input.incidentId, `start-${once}`, 'act', startSentence(vm, input.target), permit);
     const outcome = await env.hypervisor.start(permit.permit, definition, vm.persistent, signal());
     const started = await readBackStart(env, vm, input, outcome.kind === 'ok' ? undefined : outcome);
-    if (started.kind === 'not-started') {
-      const sentence = `${vm.name} was not started on ${input.target}: ${started.fault.sentence}`;
-      await tell(env, input.incidentId, `not-started-${once}`, 'vm', sentence, { fault: started.fault });
-    }
+    // A host that names who holds a lock has refused, whatever else that means.
+    if (started.kind === 'not-started' || started.kind === 'contradicted')
+      await tellNotStarted(env, vm, input, once, started.fault);
     return started;
   },
 
@@ -191,7 +192,9 @@ async function prepareOnce(
   const mark = await env.hostCommands.markHealth(target, vm.shape, signal());
   const defined = await define(env, vm, target);
   if (defined !== undefined) return blocked(target, defined);
-  return { kind: 'prepared', target, mark, health: healthOf(env, vm), activated: storage.activated };
+  const { activated } = storage;
+  const before = chosen.orderedBefore === true ? { orderedBefore: true as const } : {};
+  return { kind: 'prepared', target, mark, health: healthOf(env, vm), activated, ...before };
 }
 
 function healthOf(env: Environment, vm: VmRecord): HealthCheck {
@@ -219,8 +222,13 @@ async function givenTarget(
 async function chooseTarget(
   env: Environment,
   vm: VmRecord,
-  input: { target: HostId | undefined; avoid: readonly HostId[]; evidence: readonly FenceEvidence[] },
-): Promise<{ target: HostId } | Prepared> {
+  input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[] },
+): Promise<{ target: HostId; orderedBefore?: true } | Prepared> {
+  const only = await orderedBefore(env, vm, input.incidentId);
+  if (only !== undefined) {
+    const given = await givenTarget(env, vm, only);
+    return 'kind' in given ? given : { ...given, orderedBefore: true };
+  }
   if (input.target !== undefined) return givenTarget(env, vm, input.target);
   const off = input.evidence.map((e) => e.hostId);
   const hosts = await candidates(env, clusterById(env, vm.clusterId), off, [vm.vmId]);

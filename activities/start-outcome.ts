@@ -7,6 +7,7 @@ import { isAtRest } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { clusterById, type Environment, lookEveryMs, pause } from './environment';
 import { faultOf } from './fault-boundary';
+import { startSentence } from './orders-left';
 import type { StartBasis } from './start-permit';
 
 export type Started =
@@ -95,6 +96,3 @@ export async function withoutPermit(
   );
   return sent ? readBackStart(env, vm, basis, undefined) : { kind: 'not-started', fault: why };
 }
-
-export const startSentence = (vm: VmRecord, target: HostId): string =>
-  `${vm.name} (${vm.vmId}): start on ${target}`;

@@ -1,6 +1,6 @@
 /** A host that does not answer: looked at by every source, and its recovery asked for once that is due. */
 import type { Host } from '../domain/fleet';
-import { judgeHost } from '../domain/judge-host';
+import { judgeHost, powerReadsOff } from '../domain/judge-host';
 import { millisOf } from '../domain/observations';
 import type { HostRecord } from '../domain/records';
 import { clear } from './incident';
@@ -35,7 +35,7 @@ export async function whenSilent(
   const { env, cluster } = watch;
   const signs = await signsOf(env, host, true);
   const verdict = judgeHost(signs);
-  silent.readOff = signs.some((s) => s.source === 'power' && s.says === 'off');
+  silent.readOff = powerReadsOff(signs);
   silent.deadLooks = verdict.verdict === 'dead-by-evidence' ? silent.deadLooks + 1 : 0;
   const blind = await watch.isBlind(await env.inventory.hosts({ clusterId: cluster.id }));
   // Its daemon answers a short question: its list is another round's matter.

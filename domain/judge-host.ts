@@ -30,7 +30,7 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
     return { verdict: 'degraded', bootId, why: `the host answers, its hypervisor is ${wordFor(hypervisor)}` };
 
   // A BMC's "off" outranks a refused connection: with the power off the refusal came from something else on that address.
-  if (power.length > 0 && power.every((s) => s.says === 'off'))
+  if (powerReadsOff(signs))
     return { verdict: 'dead-by-evidence', why: `${power.map((s) => s.deviceId).join(', ')} reads off` };
   if (daemonOnly || commands.some((s) => s.says === 'refused'))
     return {
@@ -60,6 +60,12 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
     : 'a second source: its hypervisor was not read';
   const seen = silentHypervisor ? 'its hypervisor is silent' : 'nothing was heard';
   return { verdict: 'suspect', why: seen, missing };
+}
+
+/** Whether every fence device that was asked reads "off": of a host with two power supplies, one that is off proves nothing. */
+export function powerReadsOff(signs: readonly HostSign[]): boolean {
+  const power = signs.filter((s) => s.source === 'power');
+  return power.length > 0 && power.every((s) => s.says === 'off');
 }
 
 function wordFor(signs: readonly HostSign[]): string {

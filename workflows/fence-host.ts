@@ -110,18 +110,21 @@ function listen(run: Run): void {
     else run.held = order === 'hold';
     run.retry ||= order === 'resume';
   };
+  const mustBeUnderWay = (said: messages.Said): void => {
+    messages.mustSayWhy(said);
+    if (run.result !== undefined) throw new Error(`this fence is over (${run.result.kind})`);
+  };
   setHandler(messages.fenceOrderSignal, obey);
   setHandler(
     messages.attestFencedUpdate,
     (said) => {
       obey({ ...said, order: 'attest' });
-      return `taken as proof that ${run.input.hostId} is off`;
+      return messages.attestationNoted(run.input.hostId);
     },
     {
       description: 'I have seen to it that this host is off',
       validator: (said: messages.Said) => {
-        messages.mustSayWhy(said);
-        if (run.result !== undefined) throw new Error('this fence is over');
+        mustBeUnderWay(said);
       },
     },
   );
@@ -130,12 +133,12 @@ function listen(run: Run): void {
     async (said) => {
       obey({ ...said, order: 'abort' });
       await note('aborts', said);
-      return 'the fence is being taken back';
+      return 'it stops before the next "off" is sent; was one sent already, the host stays excluded until it is readmitted';
     },
     {
       description: 'Stop while no "off" has been sent',
       validator: (said: messages.Said) => {
-        messages.mustSayWhy(said);
+        mustBeUnderWay(said);
         if (run.offSent)
           throw new Error('"off" may have been sent already: the host stays excluded until it is readmitted');
       },
@@ -148,7 +151,7 @@ function listen(run: Run): void {
       await note('holds', said);
       return 'held before the next act';
     },
-    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+    { description: 'Wait before the next act', validator: mustBeUnderWay },
   );
   setHandler(
     messages.resumeUpdate,
@@ -157,7 +160,7 @@ function listen(run: Run): void {
       await note('resumes', said);
       return 'goes on; devices that refused the login are asked again';
     },
-    { description: 'Go on, and try again at once what waits', validator: messages.mustSayWhy },
+    { description: 'Go on, and try again at once what waits', validator: mustBeUnderWay },
   );
 }
 

@@ -22,6 +22,10 @@ export function mustSayWhy(said: Said): void {
     throw new Error('say why (--reason): it becomes part of the incident report');
 }
 
+/** What is said of an attestation before the host itself was asked: it is not proof yet. */
+export const attestationNoted = (host: HostId): string =>
+  `noted: ${host} is asked once more, and counts as off unless it answers`;
+
 /** What a person may decide about a stuck VM. `retry` reads everything anew; `give-up` ends the run as stuck, touching nothing. */
 export type StuckResolution = 'retry' | 'give-up';
 

@@ -1,5 +1,12 @@
 /** What a run of `recoverHost` remembers, hears and shows. */
-import { condition, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
 import type { IncidentBrief } from '../activities/incident';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -32,8 +39,8 @@ export interface Run {
   allowed: boolean;
   /** It was proven off, or has rebooted: its VMs are down until they are started again. Undefined while nobody knows. */
   vmsAreDown: boolean | undefined;
-  /** While a fence is under way: started by this run, or by a person. */
-  fenceRuns?: 'own' | 'joined';
+  /** While a fence is under way: started by this run, or by a person. `hears` from the moment at which it can be told something. */
+  fence?: { readonly runs: 'own' | 'joined'; hears: boolean };
   /** What a person was last asked for. */
   waitedFor?: string;
   readonly done: (VmResult | RestartVmResult)[];
@@ -125,25 +132,29 @@ function listenToPeople(run: Run): void {
     await opened(run);
     await noteSaid(run.input.incidentId, what, said);
   };
+  const mustBeOpen = (said: messages.Said): void => {
+    messages.mustSayWhy(said);
+    if (isClosed(run.state.phase)) throw new Error(`the incident is over (${run.state.phase})`);
+  };
   const inFence = (): boolean => run.state.phase === 'fencing' || run.state.phase === 'blocked-unfenced';
-  const toFence = async (order: messages.FenceOrder['order'], said: messages.Said): Promise<void> => {
-    if (inFence())
-      await getExternalWorkflowHandle(workflowIds.fence(run.input.hostId)).signal(messages.fenceOrderSignal, {
-        ...said,
-        order,
-      });
+  // Said while the fence is being started, it waits for it; the fence is over by the time it comes, what this run itself heard counts alone.
+  const toFence = async (order: messages.FenceOrder['order'], said: messages.Said): Promise<boolean> => {
+    await condition(() => run.fence === undefined || run.fence.hears);
+    return run.fence !== undefined && tellFence(run, { ...said, order });
   };
   setHandler(
     messages.attestFencedUpdate,
     async (said) => {
-      await toFence('attest', said);
-      return `taken as proof that ${run.input.hostId} is off`;
+      if (!inFence()) return renewProof(run, said);
+      if (await toFence('attest', said)) return messages.attestationNoted(run.input.hostId);
+      throw notNow(`no fence is under way to take it (phase "${run.state.phase}")`);
     },
     {
       description: 'I have seen to it that this host is off',
       validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
-        if (!inFence()) throw new Error(`nothing to attest in phase "${run.state.phase}"`);
+        if (!inFence() && proofOf(run) === undefined)
+          throw new Error(`nothing to attest in phase "${run.state.phase}"`);
       },
     },
   );
@@ -190,7 +201,7 @@ function listenToPeople(run: Run): void {
       await note('holds', said);
       return 'held before the next act; what is under way comes to its end';
     },
-    { description: 'Wait before the next act', validator: messages.mustSayWhy },
+    { description: 'Wait before the next act', validator: mustBeOpen },
   );
   setHandler(
     messages.resumeUpdate,
@@ -201,8 +212,35 @@ function listenToPeople(run: Run): void {
       await note('resumes', said);
       return 'goes on';
     },
-    { description: 'Go on, and try again at once what waits', validator: messages.mustSayWhy },
+    { description: 'Go on, and try again at once what waits', validator: mustBeOpen },
   );
+}
+
+/** The proof on which this incident goes on. */
+const proofOf = (run: Run) => ('evidence' in run.state ? run.state.evidence : undefined);
+
+const notNow = (why: string): ApplicationFailure =>
+  ApplicationFailure.create({ type: 'NotNow', message: why, nonRetryable: true });
+
+/** Past the fence a proof may have aged and its device fallen silent: a person's word, with the host asked once more, takes its place. */
+async function renewProof(run: Run, said: messages.Said): Promise<string> {
+  const { hostId, incidentId } = run.input;
+  const attested = await look.attest({ hostId, incidentId, by: said.by, reason: said.reason, renews: true });
+  if (attested.kind === 'contradicted') throw notNow(attested.fault.sentence);
+  run.goOn = true;
+  return `taken as proof that ${hostId} is off, which it did not contradict`;
+}
+
+/** False when the fence is over: it has said all it has to say. */
+export async function tellFence(run: Run, order: messages.FenceOrder): Promise<boolean> {
+  const fence = getExternalWorkflowHandle(workflowIds.fence(run.input.hostId));
+  try {
+    await fence.signal(messages.fenceOrderSignal, order);
+    return true;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return false;
+  }
 }
 
 export function statusOf(run: Run): messages.RecoveryStatus {

@@ -6,7 +6,6 @@ import {
   ChildWorkflowCancellationType,
   condition,
   continueAsNew,
-  getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
   startChild,
@@ -31,8 +30,7 @@ import type {
   ReleaseLocksInput,
   ReleaseLocksResult,
 } from './inputs';
-import { type FenceOrder, fenceOrderSignal } from './messages';
-import { listen, move, type Run, waitFor } from './recover-host-run';
+import { listen, move, type Run, tellFence, waitFor } from './recover-host-run';
 import { everythingAnswered } from './note-said';
 import { closeAborted, report } from './recover-host-report';
 import { rehearse } from './rehearse-host';
@@ -95,21 +93,12 @@ export async function recoverHost(input: RecoverHostInput): Promise<RecoverHostR
  */
 async function stoppedFromOutside(run: Run): Promise<void> {
   const said = { by: 'a cancellation in Temporal', reason: 'no reason given' };
-  if (run.fenceRuns === 'own') await tellFence(run, { ...said, order: 'abort' });
-  if (run.fenceRuns !== undefined) {
+  if (run.fence?.runs === 'own') await tellFence(run, { ...said, order: 'abort' });
+  if (run.fence !== undefined) {
     const ended = await otherRun.awaitRun({ workflowId: workflowIds.fence(run.input.hostId) });
     if ((ended as FenceHostResult | undefined)?.kind === 'fenced') run.vmsAreDown = true;
   }
   await closeAborted(run, said.by, said.reason);
-}
-
-/** Over already, the fence has said all it has to say. */
-async function tellFence(run: Run, order: FenceOrder): Promise<void> {
-  try {
-    await getExternalWorkflowHandle(workflowIds.fence(run.input.hostId)).signal(fenceOrderSignal, order);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-  }
 }
 
 /** Up to the plan; undefined when the incident is over without one (dismissed, aborted). */
@@ -162,7 +151,8 @@ async function fence(run: Run): Promise<void> {
   const order = { hostId, clusterId, incidentId, epoch, mode, trigger, evenIf, brief: run.brief };
   let result: FenceHostResult | undefined;
   throwIfCancelled();
-  run.fenceRuns = 'own';
+  const running: NonNullable<Run['fence']> = { runs: 'own', hears: false };
+  run.fence = running;
   try {
     const child = await startChild<typeof fenceHost>('fenceHost', {
       workflowId,
@@ -173,13 +163,18 @@ async function fence(run: Run): Promise<void> {
       typedSearchAttributes: subject({ incidentId, hostId }),
       memo: { incidentId, requestedBy: trigger.by, reason: trigger.reason },
     });
+    running.hears = true;
     result = await child.result();
   } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    run.fenceRuns = 'joined';
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) {
+      // After a cancellation it still runs, and whoever closes the incident must know that.
+      if (!isCancellation(error)) delete run.fence;
+      throw error;
+    }
+    run.fence = { runs: 'joined', hears: true };
     result = await joinFence(run, workflowId);
   }
-  delete run.fenceRuns;
+  delete run.fence;
   // Ended from outside without a result, it proves nothing, and its ID is free: the fence is this incident's own now.
   if (result === undefined) return fence(run);
   if (result.kind === 'fenced') run.vmsAreDown = true;
@@ -233,7 +228,9 @@ async function release(run: Run): Promise<void> {
   if (result.kind === 'free') return move(run, { event: 'locks-free' });
   move(run, { event: 'locks-foreign', faults: result.faults });
   const why = result.faults.map((f) => f.sentence).join(' ');
-  await waitFor(run, why, `vmedic incident resume ${incidentId} --reason "..."`);
+  const unproven = result.faults.some((f) => f.code.startsWith('FENCE_') || f.code === 'EVIDENCE_AGED');
+  const say = unproven ? 'attest-fenced' : 'resume';
+  await waitFor(run, why, `vmedic incident ${say} ${incidentId} --reason "..."`);
   await condition(() => run.goOn || run.said.abort !== undefined, run.brief.policy.fenceRetryMs.max);
   run.goOn = false;
 }

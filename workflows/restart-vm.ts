@@ -212,7 +212,7 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
   run.pastPivot = true;
   const { target } = prepared;
   if (!run.tried.includes(target)) run.tried.push(target);
-  let askedBefore = false;
+  let askedBefore = prepared.orderedBefore === true;
   for (;;) {
     show(run, 'starting');
     const started = await start.startVm({ ...basisOf(run), target, askedBefore });

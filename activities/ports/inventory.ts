@@ -112,7 +112,8 @@ export interface InventoryPort extends SupervisionRows {
    */
   reserve(wanted: Reservation, capacity: Capacity): Promise<'reserved' | 'no-room'>;
   releaseReservation(vm: VmId, incident: IncidentId): Promise<void>;
-  reservations(): Promise<Reservation[]>;
+  /** All of them, or the one of this VM. */
+  reservations(of?: VmId): Promise<Reservation[]>;
 
   /** Opens the incident, or returns the one open already for its target with the trigger attached. */
   openIncident(

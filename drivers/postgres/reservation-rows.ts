@@ -17,7 +17,10 @@ export const reservationRows = (
     await connections.run((db) => release(db).execute({ vmId, incidentId }));
   },
 
-  reservations: () => connections.run((db) => allReservations(db).execute()),
+  reservations: (of) =>
+    connections.run((db) =>
+      of === undefined ? allReservations(db).execute() : reservationOf(db).execute({ vmId: of }),
+    ),
 });
 
 /** Under the host's lock, so that of two that ask for the last room one gets it. */
@@ -117,6 +120,14 @@ const release = prepared((db) =>
       ),
     )
     .prepare('release'),
+);
+
+const reservationOf = prepared((db) =>
+  db
+    .select()
+    .from(reservations)
+    .where(eq(reservations.vmId, sql.placeholder('vmId')))
+    .prepare('reservation_of'),
 );
 
 const allReservations = prepared((db) =>

@@ -96,6 +96,7 @@ export const reservationCases: readonly InventoryCase[] = [
       await inventory.reserve(reservation(web), room(1));
       await inventory.reserve(reservation(web, { incidentId: later }), room(1));
       await inventory.releaseReservation(web, incident);
+      expect(await inventory.reservations(web)).toEqual([reservation(web, { incidentId: later })]);
       expect(await inventory.reservations()).toEqual([reservation(web, { incidentId: later })]);
       await inventory.releaseReservation(web, later);
       await inventory.releaseReservation(web, later);

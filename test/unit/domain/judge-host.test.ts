@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { fenceDeviceId, hostId } from '../../../domain/ids';
-import { type HostVerdict, judgeHost } from '../../../domain/judge-host';
+import { type HostVerdict, judgeHost, powerReadsOff } from '../../../domain/judge-host';
 import type { HostSign } from '../../../domain/observations';
 
 const observedAt = '2026-03-01T12:00:00.000Z';
@@ -133,4 +133,13 @@ describe('a host that is silent towards VMedic', () => {
   it('is dead when its power reads off, whatever answers on its address', () => {
     expect(judgeHost([...silent, power('off'), neighbour('reaches-it')]).verdict).toBe('dead-by-evidence');
   });
+});
+
+it.each<[string, readonly HostSign[], boolean]>([
+  ['both power supplies', [power('off', 1), power('off', 2)], true],
+  ['one of two', [power('off', 1), power('on', 2)], false],
+  ['one, while the other is silent', [power('off', 1), power('silent', 2)], false],
+  ['none', [...hypervisor('silent'), ...commands('silent')], false],
+])('reads the power as off by %s: only all of them prove it', (_, signs, off) => {
+  expect(powerReadsOff(signs)).toBe(off);
 });
