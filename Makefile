@@ -1,7 +1,7 @@
 # Every target can be run from a fresh clone, as root or not, and installs what it lacks; a second run starts in seconds. What is
 # built or downloaded besides npm packages stays outside the checkout: VMEDIC_CACHE, by default /var/cache/vmedic or ~/.cache/vmedic.
 .DEFAULT_GOAL := help
-.PHONY: help install packages monitoring node npm build temporal vsphere-sim storage-image demo test verify bench soak lint format format-check types clean
+.PHONY: help install packages monitoring schemathesis node npm build temporal temporal-cluster vsphere-sim storage-image demo test verify bench soak lint format format-check types clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 .NOTPARALLEL:
@@ -20,7 +20,7 @@ help: ## this list
 demo: install ## cut a host's power and see its VMs come back; DATACENTER=kvm|simulated
 	@DATACENTER=$(DATACENTER) bin/vmedic demo
 
-test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring temporal vsphere-sim storage-image) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
+test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring schemathesis temporal-cluster temporal vsphere-sim storage-image) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
 	@$(AS_USER) node node_modules/jest/bin/jest.js $(if $(ONLY),--selectProjects $(ONLY)) $(ARGS)
 
 verify: npm format-check lint types ## what CI runs: format, lint, types, import rules, all tests, a demo
@@ -30,9 +30,10 @@ verify: npm format-check lint types ## what CI runs: format, lint, types, import
 bench: install ## how fast, as ratios to the bare calls; ARGS=...
 	@$(AS_USER) node dist/bench/main.js $(ARGS)
 
-soak: install storage-image ## random incidents for as long as asked; SEEDS=10000
+soak: install schemathesis storage-image ## random incidents for as long as asked; SEEDS=10000
 	@VMEDIC_SOAK=true VMEDIC_SEEDS=$(or $(SEEDS),10000) $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects saga simulation $(ARGS)
 	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects lab contracts --testPathPatterns 'nfs' $(ARGS)
+	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects api --testPathPatterns 'schema-fuzz' $(ARGS)
 
 install: packages npm build temporal ## everything the commands above need, and nothing else
 
@@ -41,6 +42,9 @@ packages:
 
 monitoring:
 	@lab/install/monitoring
+
+schemathesis:
+	@lab/install/schemathesis
 
 node:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 3) ? 0 : 1)' \
@@ -60,6 +64,9 @@ dist/.built: $(SOURCES)
 
 temporal: build
 	@$(AS_USER) node dist/workers/embedded/provision.js
+
+temporal-cluster: build ## Temporal's server for PostgreSQL, where Go is there; tests that need it are left out elsewhere, and say so
+	@$(AS_USER) node dist/lab/temporal/provision.js
 
 vsphere-sim: build ## the vCenter simulator, where Go is there; tests that need it are left out elsewhere, and say so
 	@$(AS_USER) node dist/lab/vsphere/provision.js

@@ -14,6 +14,7 @@ import { type SiteConfigOptions, writeSiteConfig } from './site-config';
 export interface KvmSiteOptions {
   readonly vms: number;
   readonly concurrency: SiteConfigOptions['concurrency'];
+  readonly mode?: SiteConfigOptions['mode'];
   readonly progress: (line: string) => void;
 }
 
@@ -46,13 +47,16 @@ export async function kvmSite(options: KvmSiteOptions): Promise<BenchSite> {
 
 async function opened(
   lab: Lab,
-  { vms, concurrency }: KvmSiteOptions,
+  { vms, concurrency, mode }: KvmSiteOptions,
   close: () => Promise<void>,
 ): Promise<BenchSite> {
   const stateDir = join(lab.folder, 'system');
   const capacity = { memoryMiB: guestMiB * (vms + 1), vcpus: vms + 1 };
   const made = labConfig(lab, capacity);
-  const config = await writeSiteConfig(made, { path: lab.configFile, stateDir, concurrency });
+  const config = await writeSiteConfig(made, {
+    ...{ path: lab.configFile, stateDir, concurrency },
+    ...(mode !== undefined && { mode }),
+  });
   return {
     ...{ config, configPath: lab.configFile, stateDir, close },
     failing: hostId(failing),
@@ -61,6 +65,10 @@ async function opened(
     // libvirtd and QEMU belong to the work itself: both ways pay for them.
     pids: () => [],
     watch: () => Promise.resolve(watchGuests(lab)),
+    async destroyVm({ name }) {
+      await lab.vm(name).destroy();
+      return Date.now();
+    },
     async cutPower() {
       await lab.host(failing).powerOff();
       return Date.now();

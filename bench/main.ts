@@ -5,7 +5,18 @@ import { labAvailability } from '../lab/availability';
 import { type BareRun, recoverBare } from './bare';
 import { lookAtMachine } from './cpu';
 import { kvmSite } from './kvm-site';
-import { type BenchCase, type BenchOptions, chooseCases, help, parseOptions, UsageError } from './options';
+import { apiStartText, measureApiStart } from './api-start';
+import {
+  type BenchCase,
+  type BenchOptions,
+  chooseCases,
+  help,
+  type OtherCase,
+  parseOptions,
+  UsageError,
+} from './options';
+import { measureQuiet, quietText } from './quiet';
+import { measureUnattended, unattendedText } from './unattended';
 import { type CaseResult, legend, machineText, remarks, resultOf, tableText } from './report';
 import { simulatedSite } from './simulated-site';
 import type { BenchSite } from './site';
@@ -48,6 +59,44 @@ async function measure(one: BenchCase, o: BenchOptions): Promise<CaseResult> {
   }
 }
 
+interface Told {
+  readonly text: string;
+  readonly result: unknown;
+  readonly wrong: boolean;
+}
+
+/** On a datacenter of its own each. */
+async function measureOther(one: OtherCase, o: BenchOptions): Promise<Told> {
+  const { window, perHost } = defaultPolicy.concurrency;
+  const progress = (line: string): void => note(`    ${line}`);
+  const shared = { vms: one.vms, concurrency: { window, perHost }, mode: 'automatic' } as const;
+  const site =
+    one.on === 'kvm'
+      ? await kvmSite({ ...shared, progress })
+      : await simulatedSite({
+          ...{ ...shared, startMs: o.startMs },
+          ...(one.kind === 'quiet' && { spreadOver: quietHosts }),
+        });
+  const options = { timeoutMs: o.timeoutMs, progress };
+  try {
+    if (one.kind === 'quiet') {
+      const result = await measureQuiet(one.name, site, { ...options, seconds: o.seconds });
+      return { result, text: quietText(result), wrong: false };
+    }
+    if (one.kind === 'unattended') {
+      const graceSeconds = defaultPolicy.watch.vmGraceMs / 1000;
+      const result = await measureUnattended(one.name, site, { ...options, graceSeconds });
+      return { result, text: unattendedText(result), wrong: result.complaints.length > 0 };
+    }
+    const result = await measureApiStart(one.name, site, { ...options, rounds: o.rounds });
+    return { result, text: apiStartText(result), wrong: false };
+  } finally {
+    await site.close();
+  }
+}
+
+const quietHosts = 20;
+
 const freeMiB = (): number =>
   Math.round(
     Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) / 1024,
@@ -74,19 +123,27 @@ async function main(argv: readonly string[]): Promise<number> {
       results.push(result);
       note(tableText([result]));
     }
+  const others: Told[] = [];
+  for (const one of choice.others) {
+    note(one.name);
+    const told = await measureOther(one, o);
+    others.push(told);
+    note(told.text);
+  }
   const wrong = remarks(results);
   const document = {
     at: new Date().toISOString(),
     machine,
     leftOut: choice.leftOut,
     results,
+    others: others.map((told) => told.result),
     remarks: wrong,
   };
-  const text = [machineText(machine), '', tableText(results), '', legend, ...choice.leftOut, ...wrong].join(
-    '\n',
-  );
+  const table = results.length === 0 ? [] : ['', tableText(results), '', legend];
+  const told = others.flatMap((other) => ['', other.text]);
+  const text = [machineText(machine), ...table, ...told, ...choice.leftOut, ...wrong].join('\n');
   process.stdout.write(o.json ? `${JSON.stringify(document, null, 2)}\n` : `\n${text}\n`);
-  return results.some((r) => r.complaints.length > 0) ? 1 : 0;
+  return results.some((r) => r.complaints.length > 0) || others.some((other) => other.wrong) ? 1 : 0;
 }
 
 main(process.argv.slice(2)).then(

@@ -22,6 +22,9 @@ export interface SimulatedSiteOptions {
   /** Milliseconds that each start takes. */
   readonly startMs: number;
   readonly concurrency: SiteConfigOptions['concurrency'];
+  readonly mode?: SiteConfigOptions['mode'];
+  /** As many hosts, with the VMs spread over them; left out: three, and all VMs on the one that fails. */
+  readonly spreadOver?: number;
 }
 
 const hosts = 3;
@@ -38,6 +41,7 @@ export async function simulatedSite(options: SimulatedSiteOptions): Promise<Benc
   const configPath = join(folder, 'vmedic.yaml');
   const config = await writeSiteConfig(simulatedConfig(world, socket, stateDir), {
     ...{ path: configPath, stateDir, concurrency: options.concurrency },
+    ...(options.mode !== undefined && { mode: options.mode }),
   });
   let running: SimulatedProcess = await startSimulatedProcess({ socket, world });
   let connection: SimulatedConnection = await connectSimulated(socket);
@@ -51,6 +55,12 @@ export async function simulatedSite(options: SimulatedSiteOptions): Promise<Benc
     vms: world.vms.map(({ id, name }) => ({ vmId: id, name })),
     pids: () => [running.pid],
     watch: () => watchWorld(connection, world.vms.length),
+    async destroyVm({ vmId }) {
+      const at = (await connection.control.snapshot()).processes.find((p) => p.vmId === vmId && isUp(p));
+      if (at === undefined) throw new Error(`${vmId} runs nowhere`);
+      await connection.control.destroyByHand(at.hostId, vmId);
+      return Date.now();
+    },
     async cutPower() {
       await connection.control.cutPower(failing);
       return Date.now();
@@ -69,13 +79,17 @@ export async function simulatedSite(options: SimulatedSiteOptions): Promise<Benc
 }
 
 /** As many VMs as asked, all on the first of three hosts; each other host has room for all of them. */
-function worldOf({ vms, startMs }: SimulatedSiteOptions): WorldSpec {
+function worldOf({ vms, startMs, spreadOver }: SimulatedSiteOptions): WorldSpec {
+  const count = spreadOver ?? hosts;
   const whole = sampleWorld({
-    ...{ hosts, vmsPerHost: Math.ceil(vms / hosts), clusterId: 'bench', journal: 'effects' },
+    ...{ hosts: count, vmsPerHost: Math.ceil(vms / count), clusterId: 'bench', journal: 'effects' },
     costs: { startMs, fenceMs, silenceMs: 1_000 },
   });
+  if (spreadOver !== undefined) return { ...whole, vms: whole.vms.slice(0, vms) };
   return { ...whole, vms: whole.vms.slice(0, vms).map((vm) => ({ ...vm, hostId: hostId('hv-a') })) };
 }
+
+const isUp = (process: { readonly endedSeq?: number | undefined }): boolean => process.endedSeq === undefined;
 
 const isStart = (entry: JournalEntry): boolean =>
   entry.kind === 'effect' && entry.effect === 'process-started' && entry.by === 'port';

@@ -28,6 +28,8 @@ export interface BenchSite {
   pids(): readonly number[];
   /** Begins to look for signs of life that are newer than now. */
   watch(): Promise<Ups>;
+  /** As a person does by hand on its host, which lives on. Returns the instant at which it was gone. */
+  destroyVm(vm: BenchVm): Promise<number>;
   /** Returns the instant at which the host was without power. */
   cutPower(): Promise<number>;
   /** Every VM runs on the failing host again, as if nothing had been. */

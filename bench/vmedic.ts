@@ -2,15 +2,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { RecoveryClient } from '../client/recovery-client';
-import { connectTemporal } from '../client/temporal';
-import { ensureWatches } from '../client/watches';
 import { incidentId, workflowIds } from '../domain/ids';
 import type { TimelineEntry } from '../domain/records';
-import { type OpenInventory, openInventory } from '../drivers/postgres';
+import type { OpenInventory } from '../drivers/postgres';
 import { fleetOf } from '../workers/config';
 import type { RecoverHostResult } from '../workflows/inputs';
-import { type EmbeddedSystem, startEmbeddedSystem } from '../workers/embedded/system';
+import type { EmbeddedSystem } from '../workers/embedded/system';
 import { cpuSeconds, machineSeconds } from './cpu';
+import { withSystem } from './running-system';
 import type { BenchSite } from './site';
 
 export interface VmedicRun {
@@ -41,33 +40,10 @@ export interface VmedicOptions {
   readonly progress: (line: string) => void;
 }
 
-export async function recoverWithVmedic(site: BenchSite, options: VmedicOptions): Promise<VmedicRun> {
-  const { config, configPath, stateDir } = site;
-  const system = await startEmbeddedSystem({ config, configPath, stateDir, progress: options.progress });
-  try {
-    const session = await connectTemporal(system.runtime.temporal);
-    const inventory = openInventory({ url: system.runtime.inventory.url, poolMax: 2 });
-    try {
-      await ensureWatches(session.client, fleetOf(config));
-      await untilKnown(inventory, site, options.timeoutMs);
-      return await measure(site, system, session.client, inventory, options);
-    } finally {
-      await inventory.close();
-      await session.close();
-    }
-  } finally {
-    await system.stop();
-  }
-}
-
-/** A dead host has no definition to give: VMedic must know every VM before. */
-async function untilKnown(inventory: OpenInventory, site: BenchSite, timeoutMs: number): Promise<void> {
-  for (const deadline = Date.now() + timeoutMs; ; await delay(200)) {
-    const [hosts, vms] = await Promise.all([inventory.hosts(), inventory.vms({ hostId: site.failing })]);
-    const seen = hosts.filter((h) => h.lastSeenAt !== undefined).length;
-    if (seen > site.survivors.length && vms.length === site.vms.length) return;
-    if (Date.now() > deadline) throw new Error(`${vms.length} of ${site.vms.length} VMs were discovered`);
-  }
+export function recoverWithVmedic(site: BenchSite, options: VmedicOptions): Promise<VmedicRun> {
+  return withSystem(site, options, ({ system, session, inventory }) =>
+    measure(site, system, session.client, inventory, options),
+  );
 }
 
 async function measure(

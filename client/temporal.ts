@@ -1,6 +1,11 @@
 /** Finding and reaching the Temporal server: the environment first, then the config, then the embedded system that runs for it. */
 import { readFileSync } from 'node:fs';
-import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  type ConnectionOptions,
+  type WorkflowClientInterceptor,
+} from '@temporalio/client';
 import { Refusal, temporalUnreachable } from './errors';
 
 export interface TemporalSettings {
@@ -73,14 +78,24 @@ export function connectionOptions(
   };
 }
 
-/** Connects, or refuses with a sentence when nobody answers in time. */
-export async function connectTemporal(settings: TemporalSettings): Promise<TemporalSession> {
+/**
+ * Connects, or refuses with a sentence when nobody answers in time.
+ *
+ * @param interceptor Sees each start before it is sent.
+ */
+export async function connectTemporal(
+  settings: TemporalSettings,
+  interceptor?: WorkflowClientInterceptor,
+): Promise<TemporalSession> {
   let connection: Connection;
   try {
     connection = await Connection.connect({ ...connectionOptions(settings), connectTimeout: connectMs });
   } catch (cause) {
     throw temporalUnreachable(settings.address, cause);
   }
-  const client = new Client({ connection, namespace: settings.namespace });
+  const client = new Client({
+    ...{ connection, namespace: settings.namespace },
+    ...(interceptor !== undefined && { interceptors: { workflow: [interceptor] } }),
+  });
   return { client, settings, close: () => connection.close() };
 }

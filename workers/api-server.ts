@@ -14,6 +14,7 @@ import { secretOrThrow } from './config';
 import { listenAt } from './listen';
 import { startOutbox } from './outbox';
 import { reportKey } from './signing-key';
+import { startTracing, type Tracing } from './tracing';
 import { version } from './version';
 
 export interface ApiSetup {
@@ -44,11 +45,13 @@ export async function startApi(setup: ApiSetup): Promise<RunningApi> {
   const inventory = openInventory({ url: setup.inventoryUrl });
   try {
     if (!at.loopback) await refuseUnguarded(installation, inventory);
-    const temporal = lasting(setup.temporal);
+    const tracing = await startTracing('vmedic-api', env);
+    const temporal = lasting(setup.temporal, tracing);
     const secret = (reference: string): string => secretOrThrow(reference, dirname(configPath), env);
     const door: HttpDoor = {
       ...{ fleet, inventory, log, version: version() },
       temporal: temporal.session,
+      ...(tracing !== undefined && { trace: tracing.request }),
       ...(setup.taskQueue !== undefined && { taskQueue: setup.taskQueue }),
       senders: (config.api?.webhooks ?? []).map(({ name, secret: reference }) => ({
         name,
@@ -67,7 +70,7 @@ export async function startApi(setup: ApiSetup): Promise<RunningApi> {
     let stopped: Promise<void> | undefined;
     const end = async (): Promise<void> => {
       await Promise.all([closeApp(app), outbox.stop()]);
-      await Promise.all([temporal.close(), inventory.close()]);
+      await Promise.all([temporal.close(), inventory.close(), tracing?.stop()]);
     };
     return { url, stop: () => (stopped ??= end()) };
   } catch (error) {
@@ -105,11 +108,11 @@ async function refuseUnguarded({ config }: Installation, inventory: OpenInventor
 }
 
 /** One connection, made at its first use: the API answers for itself while Temporal is away. */
-function lasting(settings: TemporalSettings) {
+function lasting(settings: TemporalSettings, tracing: Tracing | undefined) {
   let connected: Promise<TemporalSession> | undefined;
   return {
     session: (): Promise<TemporalSession> => {
-      connected ??= connectTemporal(settings).catch((error: unknown) => {
+      connected ??= connectTemporal(settings, tracing?.client).catch((error: unknown) => {
         connected = undefined;
         throw error;
       });

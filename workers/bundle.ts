@@ -9,6 +9,7 @@ export const workflowBundlePath = (): string => join(packageRoot(), 'dist', 'wor
 export async function bundleWorkflows(target: string = workflowBundlePath()): Promise<void> {
   const { code } = await bundleWorkflowCode({
     workflowsPath: require.resolve('../workflows'),
+    workflowInterceptorModules: [require.resolve('../workflows/trace-context')],
     logger: new DefaultLogger('WARN'),
   });
   mkdirSync(dirname(target), { recursive: true });

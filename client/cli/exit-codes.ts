@@ -19,6 +19,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export const exitCodeHelp = `Exit codes:
   0  done
+  1  a defect of VMedic itself
   2  wrong usage or config
   3  refused (busy, held, not allowed)
   4  not or only partly recovered

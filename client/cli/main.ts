@@ -57,7 +57,7 @@ export function buildProgram(state: Program): Command {
   const program = new Command('vmedic')
     .description('Brings virtual machines back after a failure, exactly once, and proves every step.')
     .version(version(), '--version')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'what --help of that command says')
     .showHelpAfterError('(--help shows the usage)')
     .exitOverride()
     .configureOutput({ writeOut: state.io.stdout, writeErr: state.io.stderr })

@@ -24,7 +24,9 @@ export function reportError(error: unknown, out: Output, env: NodeJS.ProcessEnv)
   const { exit, ...document } = told;
   if (out.json) out.result({ error: document }, '');
   const next = told.next === undefined ? '' : `\n  ${out.paint.dim('next:')} ${told.next}`;
-  out.note(`${out.paint.red('error:')} ${told.sentence}${next}`);
+  // Problems of a file say on each line which of them are errors.
+  const prefix = told.problems === undefined ? `${out.paint.red('error:')} ` : '';
+  out.note(`${prefix}${told.sentence}${next}`);
   if (env['VMEDIC_DEBUG'] === '1') out.note(stackOf(error));
   return exit;
 }
@@ -69,7 +71,9 @@ function tell(error: unknown): Told {
   };
 }
 
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** A program that we started may have called its own words an error already. */
+const sentenceOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/^(error:\s*)+/i, '');
 
 /** Told by its name: the class lives in workers/, which is loaded only when a command needs it. */
 const isConfigRefused = (error: unknown): error is Error & { problems: readonly unknown[] } =>

@@ -34,6 +34,18 @@ export type ApiInventory = Pick<
   FrontDoorPort &
   Pick<DeliveriesPort, 'acknowledgeAlerts' | 'owedDeliveries' | 'outcomeFigures'> & { ping(): Promise<void> };
 
+/** One request and what it leads to, as a trace; `note` takes the status of its answer. */
+export type TraceRequest = <T>(
+  request: {
+    readonly method: string;
+    readonly route: string;
+    readonly requestId: string;
+    /** The caller's own trace, as its header says. */
+    readonly parent: unknown;
+  },
+  answer: (note: (status: number) => void) => Promise<T>,
+) => Promise<T>;
+
 export interface HttpDoor {
   readonly fleet: Fleet;
   readonly inventory: ApiInventory;
@@ -46,6 +58,8 @@ export interface HttpDoor {
   /** Signs an incident's report; undefined where this installation has no key. */
   readonly sign: ((incident: string) => Promise<SignedReport>) | undefined;
   readonly version: string;
+  /** Left out where nothing is traced. */
+  readonly trace?: TraceRequest;
 }
 
 /** Who asks, as far as is known. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { canonicalJson } from '../../domain/timeline';
+import { traceHeader } from '../../domain/trace-parent';
 import { admit } from './caller';
 import type { Caller, HttpDoor } from './door';
 import { asProblem, type Mistake, Problem, problemDocument } from './problems';
@@ -13,6 +14,22 @@ type AnyAsked = Asked<unknown, unknown, unknown>;
 const anybody: Caller = { name: 'anybody', id: '', role: 'viewer' };
 
 export async function serve(
+  door: HttpDoor,
+  route: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  // What is only looked at, again and again, leaves no trace.
+  if (door.trace === undefined || route.method === 'get') return answerTo(door, route, request, reply);
+  const about = { method: request.method, route: route.path, requestId: request.id };
+  return door.trace({ ...about, parent: request.headers[traceHeader] }, async (note) => {
+    const answer = await answerTo(door, route, request, reply);
+    note(reply.statusCode);
+    return answer;
+  });
+}
+
+async function answerTo(
   door: HttpDoor,
   route: Route,
   request: FastifyRequest,

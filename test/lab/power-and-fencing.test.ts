@@ -1,7 +1,9 @@
 /** Hosts of a real cluster fail in the ways that power and BMCs have: real hypervisors, fence agents, BMCs and processes throughout. */
+import { readFileSync } from 'node:fs';
 import { waitFor } from '../../lab/wait-for';
 import { describeOnRealHosts } from '../support/real-hosts';
 import { RealRecovery, type Started } from '../support/real-recovery';
+import { secretsIn } from '../support/written-down';
 
 describeOnRealHosts('a failed host of a real cluster', () => {
   let real: RealRecovery;
@@ -141,5 +143,19 @@ describeOnRealHosts('a failed host of a real cluster', () => {
       await real.giveUp(run, name);
     }
     expect(await real.brokenPromises({ restarted: [], returned: ['hv-b'] })).toEqual([]);
+  });
+
+  it('leaves the password of no fence device in a log, a history or a row, whatever its device did', async () => {
+    const passwords = ['hv-a', 'hv-b', 'hv-c'].flatMap((host) =>
+      (['ipmi', 'redfish'] as const).map((kind) =>
+        readFileSync(real.lab.bmc(host)[kind].passwordFile, 'utf8').trim(),
+      ),
+    );
+    const written = await real.writtenDown();
+    expect(secretsIn(written, passwords)).toEqual([]);
+    // The refused logins are told, so what the agents said was heard.
+    expect(secretsIn(written, ['refused the login'])).toEqual(
+      expect.arrayContaining(['secret 0 stands in histories', 'secret 0 stands in rows']),
+    );
   });
 });

@@ -82,7 +82,11 @@ async function bundleWorkflows(): Promise<void> {
   const workflowsPath = join(__dirname, '..', '..', 'workflows', 'index.ts');
   if (!existsSync(workflowsPath)) throw new Error(`there is nothing to bundle: ${workflowsPath} is missing`);
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [join(workflowsPath, '..', 'trace-context.ts')],
+    logger: new DefaultLogger('WARN'),
+  });
   const file = join(folder(), 'workflows.js');
   writeFileSync(file, code);
   process.env['VMEDIC_TEST_WORKFLOW_BUNDLE'] = file;

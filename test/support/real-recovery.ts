@@ -23,6 +23,7 @@ import { newLabFolder } from '../lab/real-lab';
 import { type OwnSystem, startOwnSystem } from './own-system';
 import { resetInventory, resetLab } from './real-reset';
 import { brokenPromises, type Expectation, readWorld } from './real-world';
+import { type WrittenDown, writtenDown } from './written-down';
 
 export interface RealRecoveryOptions extends Pick<LabOptions, 'hosts' | 'vms' | 'transient'> {
   readonly vmConfig?: Record<string, VmConfig>;
@@ -93,6 +94,12 @@ export class RealRecovery {
     await this.system.stop();
     rmSync(join(this.lab.folder, 'own'), { recursive: true, force: true });
     await this.lab.down();
+  }
+
+  /** What its own processes, histories and inventory hold by now. */
+  writtenDown(): Promise<WrittenDown> {
+    const folder = join(this.lab.folder, 'own');
+    return writtenDown({ folder, client: this.client, inventoryUrl: this.system.inventoryUrl });
   }
 
   /** Every host has power, every VM runs at home, every BMC is whole, and the record says so. */

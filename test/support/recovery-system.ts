@@ -11,6 +11,7 @@ import type { Ports } from '../../activities/ports';
 import { clusterId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
 import type { Fleet } from '../../domain/fleet';
 import type { FleetOwner, Trigger } from '../../domain/records';
+import type { WorkerVersion } from '../../client/deployments';
 import { watchDoor } from '../../client/watch-door';
 import type { OpenInventory } from '../../drivers/postgres';
 import type { CallHooks } from '../../drivers/simulated/call-desk';
@@ -29,6 +30,7 @@ import {
   type RestartVmResult,
 } from '../../workflows/inputs';
 import type { fenceHost, migrateVolume, recoverHost, restartVm } from '../../workflows';
+import { versionOptions } from '../../workers/worker';
 import { freshInventory } from './inventory';
 import { temporalAddress, workflowBundlePath } from './servers';
 
@@ -97,12 +99,15 @@ export interface SystemOptions extends Partial<SampleOptions> {
   readonly maxCachedWorkflows?: number;
   /** Of the fleet, as another installation would know it. */
   readonly owner?: FleetOwner;
+  /** Of the workers; the test makes it current. */
+  readonly version?: WorkerVersion;
   /** Stands between the server and every activity: calls `act` when, and as often as, it likes. */
   readonly intercept?: Intercept;
 }
 
 export type Intercept = (called: {
   readonly name: keyof Activities;
+  readonly workflowId: string;
   readonly input: unknown;
   readonly attempt: number;
   readonly act: () => Promise<unknown>;
@@ -115,6 +120,7 @@ function intercepted(activities: Activities, intercept: Intercept | undefined): 
     (input: unknown) =>
       intercept({
         ...{ name: name as keyof Activities, input, attempt: Context.current().info.attempt },
+        workflowId: Context.current().info.workflowExecution?.workflowId ?? '',
         act: () => (act as (i: unknown) => Promise<unknown>)(input),
       }),
   ];
@@ -216,13 +222,21 @@ export function workerSet(
     maxCachedWorkflows,
     intercept,
     supervision,
-  }: Pick<SystemOptions, 'maxCachedWorkflows' | 'intercept'> & { readonly supervision?: Supervision },
+    version,
+  }: Pick<SystemOptions, 'maxCachedWorkflows' | 'intercept' | 'version'> & {
+    readonly supervision?: Supervision;
+  },
 ) {
   let running: { workers: Worker[]; done: Promise<unknown>; connection: NativeConnection } | undefined;
   return {
     async start(): Promise<void> {
       const connection = await NativeConnection.connect({ address });
-      const shared = { connection, shutdownForceTime: '10s', shutdownGraceTime: 0 } as const;
+      const shared = {
+        connection,
+        shutdownForceTime: '10s',
+        shutdownGraceTime: 0,
+        ...versionOptions(version),
+      } as const;
       const activities = intercepted(createActivities(ports, fleet, supervision), intercept);
       const main = await Worker.create({
         ...shared,

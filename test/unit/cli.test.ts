@@ -54,6 +54,23 @@ describe('bad input gets one sentence, the way out and its exit code', () => {
     expect((JSON.parse(checked.stdout) as { problems: object[] }).problems.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('nothing is called an error twice', async () => {
+    const path = configFile('twice.yaml', { version: 2 });
+    for (const line of [['host', 'list', '--config', path], ['lab', 'up', '--hosts', '0'], ['hsot']]) {
+      const ran = await run(line);
+      expect(ran.exit).toBe(exitCodes.usage);
+      for (const said of ran.stderr.split('\n')) expect(said.split('error:').length).toBeLessThanOrEqual(2);
+    }
+  });
+
+  it('a lab of no hosts, or of more than there are letters', async () => {
+    for (const hosts of ['0', '27', '-1', 'x']) {
+      const ran = await run(['lab', 'up', '--hosts', hosts]);
+      expect([hosts, ran.exit]).toEqual([hosts, exitCodes.usage]);
+      expect(ran.stderr).toContain('a lab has 1 to 26 hosts');
+    }
+  });
+
   it('a VM that is being worked on: refused, with who does it, since when, and a link to the run', async () => {
     const other = incidentId({ kind: 'host', hostId: hvA }, 7);
     const reads = inventory({
@@ -207,6 +224,34 @@ describe('every command', () => {
       ].sort(),
     );
   });
+});
+
+it('help says what --help says, of all and of one command', async () => {
+  expect((await run(['help'])).stdout).toBe((await run(['--help'])).stdout);
+  expect((await run(['help', 'status'])).stdout).toBe((await run(['status', '--help'])).stdout);
+  expect((await run(['help'])).exit).toBe(exitCodes.done);
+});
+
+it('a list of incidents names the host or the VM that each is about', async () => {
+  const lone = incidentId({ kind: 'vm', vmId: vm('web').vmId }, 2);
+  const reads = inventory({
+    vms: () => Promise.resolve([vm('web')]),
+    incidents: () =>
+      Promise.resolve([
+        incident(),
+        incident({ incidentId: lone, target: { kind: 'vm', vmId: vm('web').vmId }, epoch: 2 }),
+      ]),
+  });
+  const { stdout } = await run(['incident', 'list'], { open: session(reads) });
+  expect(stdout).toContain('host hv-a');
+  expect(stdout).toContain('VM web');
+});
+
+it('VMs are listed in the order in which people count', async () => {
+  const reads = inventory({ vms: () => Promise.resolve(['vm-10', 'vm-9', 'vm-1'].map((name) => vm(name))) });
+  const { stdout } = await run(['vm', 'list', '--json'], { open: session(reads) });
+  const { vms } = JSON.parse(stdout) as { vms: { name: string }[] };
+  expect(vms.map((v) => v.name)).toEqual(['vm-1', 'vm-9', 'vm-10']);
 });
 
 describe('--json', () => {

@@ -24,6 +24,16 @@ const name = z.string().min(1, { error: 'must not be empty' });
 const count = (least: number) => z.int().min(least);
 const percent = z.int().min(0).max(100);
 
+/** As `virsh -c` takes it: a hypervisor, perhaps a transport, perhaps a machine. */
+const libvirtUri = z
+  .string()
+  .regex(/^(qemu|ch|test)(\+(ssh|libssh2?|tls|tcp|unix|ext))?:\/\/[^\s]*\/[^\s]*$/, {
+    error: 'is a libvirt URI of a KVM host, for instance qemu+ssh://vmedic@hv-a.example/system',
+  })
+  .meta({
+    description: 'As virsh -c takes it: qemu+ssh://user@host/system, or qemu:///system on the host itself.',
+  });
+
 const timeout = duration.optional();
 const health = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('running'), timeout }),
@@ -57,7 +67,7 @@ function isPattern(text: string): boolean {
 const argv = z.array(name).min(1, { error: 'needs the program at least' });
 
 const hypervisor = z.discriminatedUnion('driver', [
-  z.strictObject({ driver: z.literal('libvirt'), uri: name }),
+  z.strictObject({ driver: z.literal('libvirt'), uri: libvirtUri }),
   z.strictObject({
     driver: z.literal('vsphere'),
     vcenter: id.meta({ description: 'The id of one of vcenters.' }),
@@ -241,6 +251,11 @@ export const vmedicSchema = z.strictObject({
         .regex(/^.+:\d+$/, { error: 'is host:port' })
         .optional(),
       namespace: name.optional(),
+      workerVersions: z.boolean().optional().meta({
+        description:
+          'Runs stay on the version of the workers that began them (docs/operate.md, Upgrading). For workers started by vmedic worker.',
+        default: false,
+      }),
       apiKey: secret.optional(),
       tls: z
         .strictObject({

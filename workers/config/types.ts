@@ -145,6 +145,8 @@ export interface VmedicConfig {
     | {
         address?: string | undefined;
         namespace?: string | undefined;
+        /** Runs stay on the version of the workers that began them. Only for workers that `vmedic worker` starts. */
+        workerVersions?: boolean | undefined;
         apiKey?: SecretReference | undefined;
         tls?:
           | {

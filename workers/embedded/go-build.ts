@@ -105,11 +105,15 @@ function runGo(args: readonly string[], cwd: string, caches: NodeJS.ProcessEnv):
   });
 }
 
-/** A user who has Go's caches keeps them warm; for anyone else the 2 GB of modules and objects go when the binary is there. */
+/**
+ * A user who has Go's caches keeps them warm; for anyone else the 2 GB of modules and objects go when the binary is there, or, where several
+ * programs are built in one go (`VMEDIC_GO_CACHE`), when whoever named that folder removes it.
+ */
 function ownGoCaches(cwd: string, scratch: string): NodeJS.ProcessEnv {
   const modules = spawnSync('go', ['env', 'GOMODCACHE'], { encoding: 'utf8', cwd, env: process.env }).stdout;
   if (modules.trim() !== '' && existsSync(join(modules.trim(), 'cache'))) return {};
-  return { GOMODCACHE: join(scratch, 'modules'), GOCACHE: join(scratch, 'objects') };
+  const folder = process.env['VMEDIC_GO_CACHE'] || scratch;
+  return { GOMODCACHE: join(folder, 'modules'), GOCACHE: join(folder, 'objects') };
 }
 
 export interface CacheEntry {

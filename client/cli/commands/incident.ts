@@ -152,11 +152,19 @@ async function list(context: Context): Promise<ExitCode> {
     ...(context.flags['open'] === true && { open: true }),
     ...(host !== undefined && { hostId: host }),
   });
-  const rows = incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary, i.nextCommand ?? '']);
+  const vms = incidents.some((i) => i.target.kind === 'vm') ? await inventory.vms() : [];
+  const about = ({ target }: IncidentRecord): string =>
+    target.kind === 'host'
+      ? `host ${target.hostId}`
+      : `VM ${vms.find((vm) => vm.vmId === target.vmId)?.name ?? target.vmId}`;
+  const rows = incidents.map((i) => [
+    ...[i.incidentId, about(i), incidentStanding(i), i.summary],
+    i.nextCommand ?? '',
+  ]);
   const none = context.flags['open'] === true ? 'No incident is open.' : 'There was no incident yet.';
   context.out.result(
     { incidents },
-    rows.length === 0 ? none : table(context.out, ['INCIDENT', 'STANDING', 'SUMMARY', 'NEXT'], rows),
+    rows.length === 0 ? none : table(context.out, ['INCIDENT', 'ABOUT', 'STANDING', 'SUMMARY', 'NEXT'], rows),
   );
   return exitCodes.done;
 }

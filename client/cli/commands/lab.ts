@@ -12,6 +12,14 @@ import { table } from '../show';
 import { untilDiscovered } from '../watched';
 import { runsText } from './up';
 
+/** They are named by a letter each. */
+function hostCount(value: string): number {
+  const hosts = Number(value);
+  if (!/^\d+$/.test(value) || hosts < 1 || hosts > 26)
+    throw new InvalidArgumentError('a lab has 1 to 26 hosts.');
+  return hosts;
+}
+
 export function addLabCommands(program: Command, state: Program): void {
   const lab = addGroup(
     program,
@@ -32,7 +40,7 @@ export function addLabCommands(program: Command, state: Program): void {
       'vmedic lab up --storage 4.2 --hosts 2',
     ],
     options: [
-      new Option('--hosts <n>', 'hosts').default(3).argParser(wholeNumber),
+      new Option('--hosts <n>', 'hosts, 1 to 26').default(3).argParser(hostCount),
       new Option('--vms <n>', 'VMs, spread over them').default(10).argParser(wholeNumber),
       new Option(
         '--transient <n>',

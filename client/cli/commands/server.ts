@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { defaultDeployment, type VersionState } from '../../deployments';
 import { Refusal } from '../../errors';
 import { addCommand, type Context, type Program } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
@@ -19,7 +20,7 @@ export function addServerCommands(program: Command, state: Program): void {
   addCommand(program, state, {
     usage: 'setup',
     summary:
-      'make a Temporal namespace and an inventory ready: namespace, search attributes, tables; safe to run again',
+      'make a Temporal namespace and an inventory ready: namespace, search attributes, tables, the version of the workers; safe to run again',
     examples: ['TEMPORAL_ADDRESS=temporal:7233 vmedic setup --config /etc/vmedic/vmedic.yaml'],
     run: setup,
   });
@@ -58,14 +59,30 @@ async function server(context: Context): Promise<ExitCode> {
   }
 }
 
+const stateText: Readonly<Record<VersionState, string>> = {
+  current: 'current',
+  draining: 'needed until the runs that began on it are over',
+  drained: 'may be ended',
+  waiting: 'not current',
+};
+
 async function setup(context: Context): Promise<ExitCode> {
-  const { temporal, inventoryUrl } = await places(context, 'Setting up');
+  const { installation, temporal, inventoryUrl } = await places(context, 'Setting up');
   const { setUp } = await import('../../../workers/set-up');
-  const done = await setUp(temporal, inventoryUrl, (line) => context.out.note(line));
+  const { version } = await import('../../../workers/version');
+  const done = await setUp(
+    temporal,
+    inventoryUrl,
+    (line) => context.out.note(line),
+    installation.config.temporal?.workerVersions === true
+      ? { deploymentName: defaultDeployment, buildId: version() }
+      : undefined,
+  );
   const made = [
     `namespace ${temporal.namespace} (${done.namespace})`,
     `search attributes (${done.searchAttributes.length === 0 ? 'there already' : `made: ${done.searchAttributes.join(', ')}`})`,
     'the inventory has the tables of this version',
+    ...(done.versions ?? []).map(({ buildId, state }) => `workers ${buildId}: ${stateText[state]}`),
   ];
   context.out.result(done, `Ready: ${made.join('; ')}.`);
   return exitCodes.done;

@@ -3,6 +3,7 @@ import type { Installation } from '../../../workers/access';
 import type { RuntimeFile } from '../../../workers/embedded/runtime-file';
 import { Refusal } from '../../errors';
 import { startInBackground } from '../background';
+import { defaultDeployment } from '../../deployments';
 import { addCommand, type Context, type Program, text } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { configPath } from '../session';
@@ -40,7 +41,16 @@ export function addUpCommands(program: Command, state: Program): void {
     usage: 'worker',
     summary:
       'one more worker for a Temporal server and an inventory that the config or the environment names',
-    examples: ['TEMPORAL_ADDRESS=temporal:7233 vmedic worker --config /etc/vmedic/vmedic.yaml'],
+    examples: [
+      'TEMPORAL_ADDRESS=temporal:7233 vmedic worker --config /etc/vmedic/vmedic.yaml',
+      'vmedic worker --queue power',
+    ],
+    options: [
+      new Option(
+        '--queue <name>',
+        'only this work: recoveries (workflows, hypervisors, storage) or power (fence devices); some worker must do each',
+      ).choices(['recoveries', 'power']),
+    ],
     run: worker,
   });
 }
@@ -162,7 +172,9 @@ async function worker(context: Context): Promise<ExitCode> {
       'set TEMPORAL_ADDRESS and inventory.url; or run everything here: vmedic up',
     );
   const { installRuntime, openLog } = await import('../../../workers/log');
-  const { runWorker } = await import('../../../workers/worker');
+  const { runWorker, workerQueues } = await import('../../../workers/worker');
+  const queue = workerQueues.find((q) => q === context.flags['queue']);
+  const { version } = await import('../../../workers/version');
   const log = openLog(io.env);
   installRuntime(log);
   await watchFleet(temporal, installation.fleet);
@@ -172,6 +184,10 @@ async function worker(context: Context): Promise<ExitCode> {
     inventoryUrl,
     temporal,
     log,
+    ...(queue !== undefined && { queues: [queue] }),
+    ...(installation.config.temporal?.workerVersions === true && {
+      version: { deploymentName: defaultDeployment, buildId: version() },
+    }),
   });
   context.out.result({ ended: true }, 'The worker has ended.');
   return exitCodes.done;

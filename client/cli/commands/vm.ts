@@ -109,7 +109,9 @@ async function list(context: Context): Promise<ExitCode> {
   const filter =
     context.flags['host'] === undefined ? {} : { hostId: knownHost(fleet, text(context, 'host')).id };
   const hosts = await inventory.hosts();
-  const vms = [...(await inventory.vms(filter))].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const vms = [...(await inventory.vms(filter))].sort((a, b) =>
+    a.name.localeCompare(b.name, 'en', { numeric: true }),
+  );
   const rows = vms.map((v) => [
     v.name,
     v.hostId,

@@ -18,6 +18,7 @@ import Ajv from 'ajv';
 import { DockerfileParser } from 'dockerfile-ast';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../workers/config';
+import { workerQueues } from '../../../workers/worker';
 import { monitoringProgram, type MonitoringProgram } from '../../support/monitoring';
 import { testIf } from '../../support/optional';
 
@@ -38,6 +39,7 @@ interface Service {
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly healthcheck?: object;
+  readonly deploy?: { readonly replicas?: number };
   readonly configs?: readonly { readonly source: string }[];
 }
 interface Compose {
@@ -104,9 +106,12 @@ describe('docker-compose.yml', () => {
     expect(composeProblems(text.replace(from, to)).join('\n')).toContain(problem);
   });
 
-  it('runs the commands that there are', () => {
+  it('runs the commands that there are, and every queue has two workers', () => {
     const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
-    expect([services['worker']?.command, services['api']?.command]).toEqual([['worker'], ['server']]);
+    expect(services['api']?.command).toEqual(['server']);
+    const workers = Object.values(services).filter((s) => s.command?.[0] === 'worker');
+    const queues = workers.map(({ command, deploy }) => [command?.slice(1), deploy?.replicas]);
+    expect(queues).toEqual(workerQueues.map((queue) => [['--queue', queue], 2]));
     const setup = String(services['setup']?.command);
     for (const command of [
       'vmedic setup',
