@@ -40,7 +40,7 @@ describe('what a bench measures', () => {
 
   it('says why real hosts are left out', () => {
     const choice = chooseCases({ only: ['kvm-10'] }, { kvm: 'libvirtd is not installed', freeMiB: 9_000 });
-    expect(choice).toEqual({ cases: [], leftOut: ['kvm-10: libvirtd is not installed'] });
+    expect(choice).toEqual({ cases: [], others: [], leftOut: ['kvm-10: libvirtd is not installed'] });
   });
 
   it('refuses what it does not know', () => {
