@@ -103,8 +103,7 @@ async function ask(
     });
     return true;
   } catch (error) {
-    if (isGrpcServiceError(error) && [notFound, preconditionFailed].includes(error.code as number))
-      return false;
+    if (isGrpcServiceError(error) && [notFound, preconditionFailed].includes(error.code)) return false;
     throw error;
   }
 }

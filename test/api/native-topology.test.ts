@@ -47,7 +47,8 @@ describeIf(
     : "Temporal's server for PostgreSQL was not built: Go 1.26.4 is needed",
   'beyond-ci',
 )('two workers and an API on PostgreSQL and Temporal, each a process of its own', () => {
-  let folder: string;
+  /** What was opened so far, the last one last. */
+  const open: (() => unknown)[] = [];
   let world: Awaited<ReturnType<typeof simulatedElsewhere>>;
   let topology: NativeTopology;
   let inventory: OpenInventory;
@@ -55,9 +56,13 @@ describeIf(
   let token: string;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'vmn-'));
+    const folder = mkdtempSync(join(tmpdir(), 'vmn-'));
+    open.push(() => rmSync(folder, { recursive: true, force: true }));
     process.env['TOPOLOGY_SECRET'] = `whsec_${Buffer.from('a pager').toString('base64')}`;
-    [world, pager] = await Promise.all([simulatedElsewhere(spec), startPager()]);
+    world = await simulatedElsewhere(spec);
+    open.push(() => world.end());
+    pager = await startPager();
+    open.push(() => pager.stop());
     const sample = simulatedConfig(spec, world.socket, folder);
     const config = {
       ...sample,
@@ -69,7 +74,9 @@ describeIf(
       ...{ folder, config: { ...config, notify: [...config.notify] } },
       ...{ postgresBin: postgresBin ?? '', temporalProgram: temporalProgram ?? '' },
     });
+    open.push(() => topology.stop());
     inventory = openInventory({ url: topology.inventoryUrl });
+    open.push(() => inventory.close());
     const made = makeToken({ name: 'monitor', role: 'operator', by: 'tester', expiresAt: undefined });
     await inventory.createToken(made.record);
     token = made.text;
@@ -88,12 +95,8 @@ describeIf(
   }, 120_000);
 
   afterAll(async () => {
-    await inventory?.close();
-    await topology?.stop();
-    await pager?.stop();
-    await world?.end();
-    rmSync(folder, { recursive: true, force: true });
     delete process.env['TOPOLOGY_SECRET'];
+    for (const close of open.reverse()) await close();
   }, 60_000);
 
   const api = (path: string, init: { method?: string; body?: string } = {}) =>

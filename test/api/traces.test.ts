@@ -15,7 +15,6 @@ import { sampleWorld } from '../../drivers/simulated';
 import { waitFor } from '../../lab/wait-for';
 import { fleetOf } from '../../workers/config';
 import { startApiProcess } from '../../workers/embedded/api-process';
-import type { ServerProcess } from '../../workers/embedded/server-process';
 import { simulatedConfig } from '../../workers/simulated-datacenter';
 import { freePort } from '../support/native-servers';
 import { type OwnSystem, startOwnSystem } from '../support/own-system';
@@ -84,19 +83,23 @@ const support = join(__dirname, '..', 'support');
 const spec = sampleWorld({ hosts: 4, vmsPerHost: 2, mode: 'observe', storage: 'nfs' });
 const [traced, untraced] = [hostId(spec.hosts[0]!.id), hostId(spec.hosts[1]!.id)];
 
-let folder: string;
+/** What was opened so far, the last one last. */
+const open: (() => unknown)[] = [];
 let collector: Collector;
 let world: Awaited<ReturnType<typeof simulatedElsewhere>>;
 let system: OwnSystem;
 let inventory: OpenInventory;
-let api: ServerProcess;
 let url: string;
 let client: Client;
 let configured: ReturnType<typeof simulatedConfig>;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'vmo-'));
-  [world, collector] = await Promise.all([simulatedElsewhere(spec), startCollector()]);
+  const folder = mkdtempSync(join(tmpdir(), 'vmo-'));
+  open.push(() => rmSync(folder, { recursive: true, force: true }));
+  world = await simulatedElsewhere(spec);
+  open.push(() => world.end());
+  collector = await startCollector();
+  open.push(() => collector.stop());
   process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
   const configPath = join(folder, 'vmedic.yaml');
   const sample = simulatedConfig(spec, world.socket, folder);
@@ -106,18 +109,22 @@ beforeAll(async () => {
   };
   writeFileSync(configPath, stringify(configured), { mode: 0o600 });
   system = await startOwnSystem(configPath, folder);
+  open.push(() => system.stop());
   inventory = openInventory({ url: system.inventoryUrl });
+  open.push(() => inventory.close());
   client = new Client({ connection: await Connection.connect({ address: system.address }) });
+  open.push(() => client.connection.close());
   await ensureWatches(client, fleetOf(configured));
   const stateDir = join(folder, 'api');
   mkdirSync(stateDir);
   const listen = `127.0.0.1:${await freePort()}`;
   url = `http://${listen}`;
-  api = await startApiProcess({
+  const api = await startApiProcess({
     ...{ stateDir, configPath, listen, progress: () => undefined, dieWithParent: true },
     ...{ temporalAddress: system.address, inventoryUrl: system.inventoryUrl },
     program: ['-r', join(support, 'typescript-child.cjs'), join(support, 'api-main.ts')],
   });
+  open.push(() => api.stop());
   await waitFor('all VMs to be known', 60_000, async () => {
     const known = (await inventory.vms()).filter((v) => v.observed.state === 'running');
     return known.length === spec.vms.length;
@@ -126,13 +133,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-  await api?.stop();
-  await inventory?.close();
-  await client?.connection.close();
-  await system?.stop();
-  await collector?.stop();
-  await world?.end();
-  rmSync(folder, { recursive: true, force: true });
+  for (const close of open.reverse()) await close();
 }, 60_000);
 
 const recovered = (host: typeof traced) =>

@@ -91,7 +91,7 @@ export async function startNativeTopology(setup: TopologySetup): Promise<NativeT
     keep('API', () => startApiProcess({ ...part('a'), listen, program: typescript('api-main.ts') })),
   ] as const);
   const kept: Readonly<Record<Part, Kept<ServerProcess>>> = {
-    ...{ 'worker 1': worker1!, 'worker 2': worker2!, API: api! },
+    ...{ 'worker 1': worker1!, 'worker 2': worker2!, API: api },
     ...{ 'Temporal server': temporal, PostgreSQL: postgres },
   };
   return {
@@ -113,7 +113,7 @@ export async function startNativeTopology(setup: TopologySetup): Promise<NativeT
       );
     },
     async stop() {
-      await Promise.all([worker1!.stop(), worker2!.stop(), api!.stop()]);
+      await Promise.all([worker1!.stop(), worker2!.stop(), api.stop()]);
       await temporal.stop();
       await postgres.stop();
     },

@@ -114,7 +114,7 @@ export function openTelemetry(service: Service, env: NodeJS.ProcessEnv): Tracing
       );
     },
     client: {
-      start(input, next) {
+      startWithDetails(input, next) {
         if (neverTraced.includes(input.workflowType)) return next(input);
         const attributes = { 'temporal.workflow.id': input.options.workflowId };
         return within(`start ${input.workflowType}`, { kind: SpanKind.PRODUCER, attributes }, (span) =>
