@@ -82,16 +82,17 @@ export async function startNativeTopology(setup: TopologySetup): Promise<NativeT
     return { stateDir, configPath, temporalAddress, inventoryUrl, progress, dieWithParent: true };
   };
   const listen = `127.0.0.1:${await freePort()}`;
+  const worker = (number: 1 | 2): Promise<Kept<ServerProcess>> =>
+    keep(`worker ${number}`, () =>
+      startWorkerProcess({ ...part('w'), number, program: typescript('worker-main.ts') }),
+    );
   const [worker1, worker2, api] = await Promise.all([
-    ...([1, 2] as const).map((number) =>
-      keep(`worker ${number}`, () =>
-        startWorkerProcess({ ...part('w'), number, program: typescript('worker-main.ts') }),
-      ),
-    ),
+    worker(1),
+    worker(2),
     keep('API', () => startApiProcess({ ...part('a'), listen, program: typescript('api-main.ts') })),
-  ] as const);
+  ]);
   const kept: Readonly<Record<Part, Kept<ServerProcess>>> = {
-    ...{ 'worker 1': worker1!, 'worker 2': worker2!, API: api },
+    ...{ 'worker 1': worker1, 'worker 2': worker2, API: api },
     ...{ 'Temporal server': temporal, PostgreSQL: postgres },
   };
   return {
@@ -113,7 +114,7 @@ export async function startNativeTopology(setup: TopologySetup): Promise<NativeT
       );
     },
     async stop() {
-      await Promise.all([worker1!.stop(), worker2!.stop(), api.stop()]);
+      await Promise.all([worker1.stop(), worker2.stop(), api.stop()]);
       await temporal.stop();
       await postgres.stop();
     },
