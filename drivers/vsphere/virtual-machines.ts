@@ -50,6 +50,7 @@ export interface VimVm {
   readonly memoryMiB: number;
   readonly vcpus: number;
   readonly disks: readonly VimDisk[];
+  /** Of a standard port group its name; of a distributed one its key, because the card does not know the name. */
   readonly networks: readonly string[];
 }
 
@@ -135,10 +136,25 @@ export function vmOf(ref: MoRef, properties: Properties): VimVm {
     memoryMiB: Number(text('config.hardware.memoryMB')),
     vcpus: Number(text('config.hardware.numCPU')),
     disks: all.filter((d) => xsiTypeOf(d) === 'VirtualDisk').map((d) => diskOf(d, name)),
-    networks: all
-      .flatMap((d) => textAt(d, 'backing', 'deviceName') ?? [])
-      .filter((_, i, list) => list.indexOf(_) === i),
+    networks: [...new Set(all.flatMap((d) => networkOf(child(d, 'backing')) ?? []))],
   };
+}
+
+/** What a network card hangs on, as a config names it. Other devices have a `deviceName` too: a CD drive's is no network. */
+function networkOf(backing: XmlNode | undefined): string | undefined {
+  switch (xsiTypeOf(backing)) {
+    case 'VirtualEthernetCardNetworkBackingInfo':
+    case 'VirtualEthernetCardLegacyNetworkBackingInfo': {
+      const name = textAt(backing, 'deviceName');
+      return name === undefined ? undefined : unescaped(name);
+    }
+    case 'VirtualEthernetCardDistributedVirtualPortBackingInfo':
+      return textAt(backing, 'port', 'portgroupKey');
+    case 'VirtualEthernetCardOpaqueNetworkBackingInfo':
+      return textAt(backing, 'opaqueNetworkId');
+    default:
+      return undefined;
+  }
 }
 
 function diskOf(device: XmlNode, vm: string): VimDisk {

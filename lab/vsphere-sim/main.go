@@ -24,7 +24,7 @@ import (
 
 type options struct {
 	listen, control, username, apiVersion string
-	tls, lax, withStdin                   bool
+	tls, lax, withStdin, ownUUIDs         bool
 	disks                                 int
 	diskBytes                             int64
 }
@@ -59,6 +59,7 @@ func parseFlags(model *simulator.Model) options {
 	flag.BoolVar(&o.tls, "tls", true, "serve the SDK over TLS, with a certificate made at the start")
 	flag.BoolVar(&o.lax, "lax", false, "accept XML that a vCenter refuses")
 	flag.BoolVar(&o.withStdin, "exit-with-stdin", false, "end when stdin is closed, so that nothing outlives who started it")
+	flag.BoolVar(&o.ownUUIDs, "own-uuids", false, "VMs have UUIDs that no other simulator's have; otherwise they derive from their names")
 	flag.IntVar(&o.disks, "disks", 2, "disks per VM")
 	flag.Int64Var(&o.diskBytes, "disk-bytes", 64<<10, "bytes in each disk's extent, so that copies can be compared")
 	flag.IntVar(&model.Datacenter, "dc", 1, "datacenters")
@@ -94,6 +95,12 @@ func run(model *simulator.Model, o options) error {
 	w.gate.lax = o.lax
 	if err := w.shape(o.disks, o.diskBytes); err != nil {
 		return err
+	}
+	if o.ownUUIDs {
+		for _, vm := range w.vms() {
+			id := uuid.NewString()
+			vm.Config.InstanceUuid, vm.Summary.Config.InstanceUuid = id, id
+		}
 	}
 	w.addAutoStartManagers()
 	line := ready{Username: o.username, Home: w.home(), PID: os.Getpid()}

@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -24,6 +25,7 @@ type vmState struct {
 	Power        string      `json:"power"`
 	Connection   string      `json:"connection"`
 	ToldCopy     bool        `json:"toldCopy,omitempty"`
+	Networks     []string    `json:"networks"`
 	Disks        []diskState `json:"disks"`
 }
 
@@ -61,6 +63,7 @@ func (w *world) state() worldState {
 			if host := w.hostOf(vm); host != nil {
 				seen.Host = host.Name
 			}
+			seen.Networks = networksOf(vm)
 			for _, disk := range disksOf(vm) {
 				b := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
 				seen.Disks = append(seen.Disks, diskState{disk.Key, b.Uuid, b.Datastore.Value, b.FileName})
@@ -87,6 +90,20 @@ func (w *world) state() worldState {
 		s.Datastores = append(s.Datastores, datastoreState{ds.Self.Value, ds.Name, ds.Summary.Url, filesBelow(ds.Summary.Url)})
 	}
 	return s
+}
+
+// networksOf names what the VM's cards hang on: a standard port group by its name, a distributed one by its key.
+func networksOf(vm *simulator.VirtualMachine) []string {
+	names := []string{}
+	for _, device := range vm.Config.Hardware.Device {
+		switch b := device.GetVirtualDevice().Backing.(type) {
+		case *types.VirtualEthernetCardNetworkBackingInfo:
+			names = append(names, b.DeviceName)
+		case *types.VirtualEthernetCardDistributedVirtualPortBackingInfo:
+			names = append(names, b.Port.PortgroupKey)
+		}
+	}
+	return names
 }
 
 func filesBelow(folder string) []string {

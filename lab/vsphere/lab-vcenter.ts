@@ -28,6 +28,7 @@ export interface LabVcenterFacts {
   readonly hosts: readonly string[];
   readonly vms: readonly string[];
   readonly datastores: readonly string[];
+  readonly networks: readonly string[];
 }
 
 export class LabVcenter {
@@ -87,6 +88,7 @@ export class LabVcenter {
       hosts: Object.keys(state.hosts),
       vms: Object.keys(state.vms),
       datastores: state.datastores.map((d) => d.name),
+      networks: [...new Set(Object.values(state.vms).flatMap((vm) => vm.networks))],
     };
   }
 
@@ -144,6 +146,7 @@ export function vcenterConfig(facts: LabVcenterFacts) {
         commands: { driver: 'vsphere' as const },
         capacity: { memoryMiB: 16_384, vcpus: 32 },
         pools: [...facts.datastores],
+        networks: [...facts.networks],
       })),
       policy: { health: { kind: 'running' as const } },
     },

@@ -14,6 +14,8 @@ export interface VsphereSimOptions {
   readonly datastores?: number;
   readonly datacenters?: number;
   readonly poweredOn?: boolean;
+  /** Whether VMs have UUIDs that no other simulator's have. Otherwise they derive from their names. */
+  readonly ownUuids?: boolean;
   /** Host and port of the SDK; by default a free port of the loopback. */
   readonly listen?: string;
   readonly password?: string;
@@ -70,6 +72,8 @@ export interface SimVm {
   readonly power: string;
   readonly connection: string;
   readonly toldCopy?: boolean;
+  /** Names of standard port groups, keys of distributed ones. */
+  readonly networks: readonly string[];
   readonly disks: readonly {
     readonly key: number;
     readonly uuid: string;
@@ -155,7 +159,11 @@ function flagsOf(options: VsphereSimOptions): string[] {
   const given = Object.entries(flags).flatMap(([name, value]) =>
     value === undefined ? [] : [`-${name}`, String(value)],
   );
-  return options.poweredOn === true ? [...given, '-autostart'] : given;
+  return [
+    ...given,
+    ...(options.poweredOn === true ? ['-autostart'] : []),
+    ...(options.ownUuids === true ? ['-own-uuids'] : []),
+  ];
 }
 
 function readyLine(child: ChildProcess): Promise<ReadyLine> {

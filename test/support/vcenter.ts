@@ -38,6 +38,11 @@ export function vsphereOptions(sim: VsphereSim, state: SimState): VsphereOptions
   };
 }
 
+/** Every network that a VM hangs on. */
+export const networksIn = (state: SimState): string[] => [
+  ...new Set(Object.values(state.vms).flatMap((vm) => vm.networks)),
+];
+
 export function vmIn(
   state: SimState,
   name?: string,

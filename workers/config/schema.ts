@@ -132,7 +132,14 @@ const host = z.strictObject({
   commands,
   capacity: z.strictObject({ memoryMiB: count(1), vcpus: count(1) }),
   pools: z.array(id).optional(),
-  networks: z.array(name).optional(),
+  networks: z
+    .array(name)
+    .optional()
+    .meta({
+      description:
+        'The networks that VMs find on this host: bridges or networks of libvirt; of vSphere the names of standard port groups and the keys of ' +
+        'distributed ones (dvportgroup-12). A VM is only ever started where all of its networks are.',
+    }),
   storageNames: z.array(name).optional().meta({
     description:
       'Every name and address under which NFS servers know this host: its locks are found by them.',
