@@ -39,6 +39,7 @@ import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchR
 import { mayStillStart, orderedBefore, startSentence, tellNotStarted } from './orders-left';
 import { contradicted, readBackStart, type Started, withoutPermit } from './start-outcome';
 import { permitFor, type StartBasis } from './start-permit';
+import { lookForVms } from './where-vms-are';
 
 export type { Settled, StartBasis, Started };
 
@@ -70,6 +71,8 @@ export const restartVmActivities = (env: Environment) => ({
       const attempt = await preparedOrNot(env, vm, input);
       if (attempt.kind !== 'blocked' || attempt.fault.class !== 'transient' || Date.now() >= deadline)
         return attempt;
+      if (attempt.fault.code === 'VSPHERE_HA_IN_CHARGE')
+        await watchHa(env, vm, input.incidentId, attempt.fault);
       await pause(lookEveryMs * 4);
     }
   },
@@ -149,6 +152,12 @@ export const restartVmActivities = (env: Environment) => ({
     }
   },
 });
+
+/** Another one starts it, on a host of its own choice: every host is asked, so that the next look finds it running. */
+async function watchHa(env: Environment, vm: VmRecord, incidentId: IncidentId, why: Fault): Promise<void> {
+  await tell(env, incidentId, `ha-${vm.vmId}`, 'observation', `${vm.name}: ${why.sentence}`);
+  await lookForVms(env, vm.clusterId, [vm.vmId]);
+}
 
 const blocked = (target: HostId | undefined, why: Fault): Prepared => ({
   kind: 'blocked',

@@ -322,7 +322,7 @@ export const faultTable = {
     next: 'answer it in vCenter; what becomes of the start is read back by itself',
   },
   VSPHERE_HA_IN_CHARGE: {
-    class: 'permanent',
+    class: 'transient',
     sentence:
       'vSphere HA is on for the cluster of {host}, and it restarts {vm} itself: VMedic watches and does not compete',
     next: 'wait for vSphere HA; or switch it off for that cluster, then vmedic vm restart {vm}',
