@@ -117,12 +117,14 @@ const lookingAtMoves = (env: Environment) => ({
 });
 
 const actingOnMoves = (env: Environment) => ({
+  /** `again` counts earlier orders of the same that are known to be over: without it, what one of them began is found, and nothing is sent. */
   async submitMove({
     before,
     incidentId,
     direction,
-  }: OfMove & { direction: MoveDirection }): Promise<Submitted> {
-    const sentence = intentSentence(before, direction);
+    again = 0,
+  }: OfMove & { direction: MoveDirection; again?: number }): Promise<Submitted> {
+    const sentence = intentSentence(before, direction, again);
     const earlier = (await env.inventory.timeline(incidentId)).find(
       (e: TimelineEntry) => e.kind === 'act' && e.sentence === sentence,
     );
@@ -131,7 +133,8 @@ const actingOnMoves = (env: Environment) => ({
       if (found.kind !== 'unknown' || !('repeatable' in found)) return found;
     } else {
       await armed(env, before);
-      await tell(env, incidentId, `intent-${before.order.attempt}-${direction}`, 'act', sentence);
+      const key = `intent-${before.order.attempt}-${direction}${again === 0 ? '' : `-${again}`}`;
+      await tell(env, incidentId, key, 'act', sentence);
     }
     const sentAt = earlier?.at ?? nowIso();
     const said = await env.volumeMoves.submit(before, direction, signal());
@@ -249,10 +252,11 @@ async function withFiles(env: Environment, { vmId }: MoveOrder, faults: readonly
   );
 }
 
-const intentSentence = (before: BeforeImage, direction: MoveDirection): string =>
+/** `again`: how often the same was ordered before, and came to nothing; each is an order of its own. */
+const intentSentence = (before: BeforeImage, direction: MoveDirection, again: number): string =>
   `${before.name}: move ${direction === 'there' ? '' : 'back '}${before.order.disks
     .map((d) => `${d.disk} to ${d.to}`)
-    .join(', ')} (${before.order.attempt})`;
+    .join(', ')} (${before.order.attempt}${again === 0 ? '' : `, try ${again + 1}`})`;
 
 async function patiently<T>(
   patienceMs: number,

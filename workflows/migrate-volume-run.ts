@@ -24,6 +24,8 @@ export interface Run {
   givenUp: Fault | undefined;
   pastPivot: boolean;
   switchAsked: boolean;
+  /** How often the way back was ordered. */
+  timesBack: number;
   held: boolean;
   waiting: boolean;
   aborted: messages.Said | undefined;

@@ -24,9 +24,9 @@ export async function tell(run: Run, phase: Run['phase']): Promise<void> {
   await look.notePhase({ incidentId, key: `phase-${phase}`, change: { phase, summary }, sentence: summary });
 }
 
-/** Sends the order, once. Whether it was taken is known afterwards, or it is read. */
-export async function begin(run: Run, direction: MoveDirection): Promise<void> {
-  const said = await start.submitMove({ ...ofMove(run), direction });
+/** Sends the order, once. Whether it was taken is known afterwards, or it is read. `again`: as often as it was ordered before. */
+export async function begin(run: Run, direction: MoveDirection, again = 0): Promise<void> {
+  const said = await start.submitMove({ ...ofMove(run), direction, ...(again > 0 && { again }) });
   run.task = said.kind === 'accepted' ? said.task : undefined;
   run.mayStillBegin = said.kind === 'unknown';
   run.said = said.kind === 'accepted' ? undefined : said.fault;

@@ -85,7 +85,8 @@ export class GivenUpAtPartial extends Error {
 
 async function moveBack(run: Run): Promise<void> {
   try {
-    await begin(run, 'back');
+    // A person has said "retry" about a way back that came to nothing: it is ordered anew.
+    await begin(run, 'back', run.timesBack++);
     await follow(run);
     if (run.before?.switches === 'by-order' && run.task !== undefined)
       await start.switchMove({ ...ofMove(run), task: run.task });

@@ -16,7 +16,7 @@ import { closeCancelled, type Ended, finish, rehearse } from './migrate-volume-e
 import { GivenUp, waitForPerson } from './migrate-volume-known';
 import { listen, type Run } from './migrate-volume-run';
 import { cleanStep, copyStep, preflightStep, recordStep, switchStep } from './migrate-volume-steps';
-import { NotMade } from './migrate-volume-task';
+import { NotMade, whyNot } from './migrate-volume-task';
 import { GivenUpAtPartial, MovedAfterAll, takeBack } from './migrate-volume-way-back';
 import { runSaga, type SagaOutcome, type SagaStep } from './saga';
 
@@ -37,6 +37,7 @@ export async function migrateVolume(input: MigrateVolumeInput): Promise<MigrateV
       failed: undefined,
       resolution: undefined,
     },
+    timesBack: 0,
     evidence: [],
     scope: new CancellationScope({ cancellable: true }),
   };
@@ -113,6 +114,8 @@ function faultIn(cause: unknown): Fault | undefined {
 function afterWayBack(run: Run, cause: unknown): Ended {
   if (isCancellation(cause) && run.failed !== undefined)
     return { kind: 'not-moved', fault: stopped(run, `the host ${run.failed.hostId}`, 'it has failed') };
+  // Whatever stopped it: people must hear where the files of a VM are that is in no inventory.
+  if (run.verdict?.kind === 'VM_MISSING') return { kind: 'not-moved', fault: whyNot(run, run.verdict) };
   if (isCancellation(cause) && run.aborted !== undefined)
     return { kind: 'not-moved', fault: stopped(run, run.aborted.by, run.aborted.reason) };
   const known = faultIn(cause);
