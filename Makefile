@@ -30,7 +30,7 @@ verify: npm format-check lint types ## what CI runs: format, lint, types, import
 bench: install ## how fast, as ratios to the bare calls; ARGS=...
 	@$(AS_USER) node dist/bench/main.js $(ARGS)
 
-soak: install schemathesis storage-image ## random incidents for as long as asked; SEEDS=10000
+soak: install schemathesis vsphere-sim storage-image ## random incidents for as long as asked; SEEDS=10000
 	@VMEDIC_SOAK=true VMEDIC_SEEDS=$(or $(SEEDS),10000) $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects saga simulation $(ARGS)
 	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects lab contracts --testPathPatterns 'nfs' $(ARGS)
 	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects api --testPathPatterns 'schema-fuzz' $(ARGS)

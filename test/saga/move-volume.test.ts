@@ -66,19 +66,27 @@ class Interruption {
   };
 }
 
-let system: RecoverySystem | undefined;
-afterEach(async () => {
-  await system?.close();
-  system = undefined;
+/** One world for all: each case has a VM of its own, and leaves everything as it must be for the next. */
+let s: RecoverySystem;
+let interruption: Interruption | undefined;
+let used = 0;
+
+beforeAll(async () => {
+  s = await recoverySystem({
+    ...{ hosts: 2, vmsPerHost: 20, secondPool: true, storage: 'dir' },
+    intercept: (called) => interruption?.intercept(called) ?? called.act(),
+  });
+});
+afterAll(() => s.close());
+afterEach(() => {
+  interruption = undefined;
 });
 
-async function interrupted(interruption: Interruption): Promise<RecoverySystem> {
-  system = await recoverySystem({
-    ...{ hosts: 2, vmsPerHost: 1, secondPool: true, storage: 'dir' },
-    intercept: interruption.intercept,
-  });
-  return system;
-}
+const freshVm = (): string => {
+  const vm = s.spec.vms[used++]?.name;
+  if (vm === undefined) throw new Error('more cases than VMs');
+  return vm;
+};
 
 const all = Object.entries(cases).flatMap(([step, of]) => of.map((one) => ({ step, ...one })));
 
@@ -88,56 +96,56 @@ it('has cases for every step that the saga declares', () => {
 
 describe.each(all)('$step ($activity)', ({ activity, forGood }) => {
   it.each(['before', 'after'] as const)('failing once %s its effect changes only the time', async (when) => {
-    const interruption = new Interruption(activity, { when, times: 'once' });
-    const s = await interrupted(interruption);
-    await expect((await s.migrateVolume('vm-001')).result()).resolves.toMatchObject({ phase: 'moved' });
-    expect(interruption.struck).toBe(1);
-    expect(begunOf(s, 'vm-001')).toBe(1);
+    const made = (interruption = new Interruption(activity, { when, times: 'once' }));
+    const vm = freshVm();
+    await expect((await s.migrateVolume(vm)).result()).resolves.toMatchObject({ phase: 'moved' });
+    expect(made.struck).toBe(1);
+    expect(begunOf(s, vm)).toBe(1);
     expect(copiesLeft(s)).toEqual([]);
-    await judgeMove(s, 'vm-001');
+    await judgeMove(s, vm);
   });
 
   it.each(['before', 'after'] as const)('failing for good %s its effect ends as it must', async (when) => {
-    const interruption = new Interruption(activity, { when, times: 'for good' });
-    const s = await interrupted(interruption);
-    const run = await s.migrateVolume('vm-001');
+    const made = (interruption = new Interruption(activity, { when, times: 'for good' }));
+    const vm = freshVm();
+    const run = await s.migrateVolume(vm);
     if (forGood[when] === 'decided') {
       await untilMovePhase(run, 'stuck');
-      interruption.cured = true;
+      made.cured = true;
       await run.executeUpdate(resolveStuckUpdate, { args: [{ ...said('cured'), resolution: 'retry' }] });
       await run.result().catch(() => undefined);
     } else expect(await failureOf(run)).toMatchObject({ type: failureTypes.compensated });
-    expect(interruption.struck).toBeGreaterThan(0);
-    expect(begunOf(s, 'vm-001')).toBeLessThanOrEqual(1);
+    expect(made.struck).toBeGreaterThan(0);
+    expect(begunOf(s, vm)).toBeLessThanOrEqual(1);
     expect(copiesLeft(s)).toEqual([]);
-    await judgeMove(s, 'vm-001');
+    await judgeMove(s, vm);
   });
 });
 
 it.each(['cancelMove', 'removeAfterMove', 'recordMove'] as const)(
   'a way back whose %s is run twice leaves nothing behind',
   async (activity) => {
-    const interruption = new Interruption(activity, { when: 'twice', times: 'once' });
-    const s = await interrupted(interruption);
-    s.controls.setMoveManner(s.vm('vm-001'), 'corrupts-copy');
-    expect((await failureOf(await s.migrateVolume('vm-001'))).type).toBe(failureTypes.compensated);
-    expect(interruption.struck).toBe(1);
+    const made = (interruption = new Interruption(activity, { when: 'twice', times: 'once' }));
+    const vm = freshVm();
+    s.controls.setMoveManner(s.vm(vm), 'corrupts-copy');
+    expect((await failureOf(await s.migrateVolume(vm))).type).toBe(failureTypes.compensated);
+    expect(made.struck).toBe(1);
     expect(copiesLeft(s)).toEqual([]);
-    expect(placesOf(s, 'vm-001').map((p) => p.pool)).toEqual([poolOf(s, 'first')]);
-    await judgeMove(s, 'vm-001');
+    expect(placesOf(s, vm).map((p) => p.pool)).toEqual([poolOf(s, 'first')]);
+    await judgeMove(s, vm);
   },
 );
 
 it('a way back that fails is a state that waits, not a log line', async () => {
-  const interruption = new Interruption('removeAfterMove', { when: 'before', times: 'for good' });
-  const s = await interrupted(interruption);
-  s.controls.setMoveManner(s.vm('vm-001'), 'corrupts-copy');
-  const run = await s.migrateVolume('vm-001');
+  const made = (interruption = new Interruption('removeAfterMove', { when: 'before', times: 'for good' }));
+  const vm = freshVm();
+  s.controls.setMoveManner(s.vm(vm), 'corrupts-copy');
+  const run = await s.migrateVolume(vm);
   const stuck = await untilMovePhase(run, 'stuck');
   expect(stuck.fault?.code).toBe('UNDO_FAILED');
-  interruption.cured = true;
+  made.cured = true;
   await run.executeUpdate(resolveStuckUpdate, { args: [{ ...said('cured'), resolution: 'retry' }] });
   expect((await failureOf(run)).type).toBe(failureTypes.compensated);
   expect(copiesLeft(s)).toEqual([]);
-  await judgeMove(s, 'vm-001');
+  await judgeMove(s, vm);
 });

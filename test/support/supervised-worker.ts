@@ -7,13 +7,17 @@ export class SupervisedWorker {
   private child: ChildProcess | undefined;
   private over = false;
 
-  constructor(private readonly args: readonly string[]) {
+  constructor(
+    private readonly args: readonly string[],
+    /** Beside this file. */
+    private readonly main = 'simulated-worker-main.ts',
+  ) {
     this.start();
   }
 
   private start(): void {
     const preload = ['-r', join(__dirname, 'typescript-child.cjs')];
-    const entry = join(__dirname, 'simulated-worker-main.ts');
+    const entry = join(__dirname, this.main);
     const child = spawn(process.execPath, [...preload, entry, ...this.args], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: process.env,
