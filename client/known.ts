@@ -60,7 +60,9 @@ export async function knownIncident(
 export function knownDisk(vm: VmRecord, disk: string): DiskKey {
   const found = vm.shape.disks.find((d) => d.uuid === disk || d.device === disk || d.path === disk);
   if (found !== undefined) return diskKey(found);
-  const known = vm.shape.disks.map((d) => diskKey(d)).join(', ') || 'none';
+  const known =
+    vm.shape.disks.map((d) => (d.uuid === undefined ? d.device : `${d.device} (${d.uuid})`)).join(', ') ||
+    'none';
   const { code, sentence, next } = fault('UNKNOWN_DISK', { vm: vm.name, disk, known });
   throw new Refusal('usage', code, sentence, next);
 }

@@ -73,6 +73,17 @@ export const restartBody = named(
     target: idField.optional().meta({ description: 'Only on this host.' }),
   }),
 );
+export const moveBody = named(
+  'MoveVolume',
+  z.strictObject({
+    ...startBody.shape,
+    disk: nameText.meta({
+      description: 'Which disk: its device name or its UUID, as the VM shows it.',
+      example: 'vda',
+    }),
+    to: idField.meta({ description: 'The pool of the config that it goes to.' }),
+  }),
+);
 export const saidBody = named('Said', z.strictObject({ reason, onBehalfOf }));
 export const resolveBody = named(
   'Resolution',

@@ -113,6 +113,41 @@ describe('a start', () => {
     const id = String(answer.body['incidentId']);
     expect(await ended(id, workflowIds.vm(system.vm(name)))).toMatchObject({ result: { phase: 'running' } });
   });
+
+  it("moves a VM's disk to another pool, told by its record and its incident; bad input is named", async () => {
+    await api.close();
+    api = await apiUnderTest({ hosts: 2, vmsPerHost: 1, secondPool: true, storage: 'dir' });
+    const { system } = api;
+    const to = system.spec.pools[1]?.id ?? '';
+    const url = '/v1/vms/vm-001/migrate-volume';
+    const body = { ...because, disk: 'vda', to };
+    expect(await api.post(url, { body, as: 'viewer' })).toMatchObject({
+      ...{ status: 403, body: { code: 'ROLE_TOO_LOW' } },
+    });
+    expect(await api.post(url, { body: because })).toMatchObject({ status: 400 });
+    for (const [wrong, code] of [
+      [{ disk: 'vdz' }, 'UNKNOWN_DISK'],
+      [{ to: 'none' }, 'UNKNOWN_POOL'],
+    ] as const)
+      expect(await api.post(url, { body: { ...body, ...wrong } })).toMatchObject({
+        ...{ status: 404, body: { code } },
+      });
+    const rehearsal = await api.post(url, { body: { ...body, rehearse: true } });
+    expect(rehearsal).toMatchObject({ status: 202, body: { rehearsal: true, type: 'migrateVolume' } });
+    const answer = await api.post(url, { body });
+    const id = incidentId({ kind: 'vm', vmId: system.vm('vm-001') }, 1);
+    expect(answer).toMatchObject({ status: 202, body: { answer: 'started', incidentId: id } });
+    expect(answer.headers['location']).toBe(`/v1/incidents/${id}`);
+    expect(await ended(id, workflowIds.vm(system.vm('vm-001')))).toMatchObject({
+      result: { phase: 'moved' },
+    });
+    const disks = (await api.get('/v1/vms/vm-001')).body['disks'];
+    expect(disks).toMatchObject([{ device: 'vda', poolId: to }]);
+    const rows = (await api.get('/v1/audit')).body['items'];
+    expect(rows).toContainEqual(
+      expect.objectContaining({ action: 'migrateVolume', target: `vm-001: vda to ${to}`, answer: '202' }),
+    );
+  });
 });
 
 describe('an order', () => {

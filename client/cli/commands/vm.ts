@@ -97,11 +97,9 @@ async function protect(context: Context, to: boolean): Promise<ExitCode> {
 /** Its timeline and its percentage are the progress. */
 async function migrate(context: Context): Promise<ExitCode> {
   const recoveries = await (await context.session()).recoveries();
-  const [disk, to] = [text(context, 'disk'), text(context, 'to')];
-  return conclude(
-    context,
-    await recoveries.migrateVolume(argument(context, 0), disk, to, requestOf(context)),
-  );
+  const [vm, disk, to] = [argument(context, 0), text(context, 'disk'), text(context, 'to')];
+  const ask = () => recoveries.migrateVolume(vm, disk, to, requestOf(context));
+  return conclude(context, await askedFor(context, 'migrateVolume', `${vm}: ${disk} to ${to}`, ask));
 }
 
 async function list(context: Context): Promise<ExitCode> {

@@ -3,7 +3,7 @@ import type { Request, StartAnswer } from '../../answers';
 import { withRecoveries } from '../door';
 import { Problem } from '../problems';
 import { type Answer, type Asked, route, type Route } from '../route';
-import { nameText, restartBody, startBody, started } from '../schemas';
+import { moveBody, nameText, restartBody, startBody, started } from '../schemas';
 import { onBehalf } from '../serve';
 
 type Start = z.output<typeof startBody>;
@@ -92,6 +92,23 @@ export const startRoutes: readonly Route[] = [
       const { params, body } = asked;
       return answerOf(
         await withRecoveries(door, (to) => to.restartVm(params.vm, requestOf(asked), body.target)),
+      );
+    },
+  }),
+  route({
+    ...{ method: 'post', path: '/v1/vms/{vm}/migrate-volume', tag: 'vms', needs: 'operator', answers },
+    summary: 'Move a disk of a VM to another pool: verified, or taken back; the VM may run meanwhile',
+    params: z.object({ vm: nameText }),
+    body: moveBody,
+    change: ({ params, body }) => ({
+      action: `migrateVolume${rehearsing(body)}`,
+      target: `${params.vm}: ${body.disk} to ${body.to}`,
+      reason: body.reason,
+    }),
+    handle: async (asked, door) => {
+      const { disk, to } = asked.body;
+      return answerOf(
+        await withRecoveries(door, (of) => of.migrateVolume(asked.params.vm, disk, to, requestOf(asked))),
       );
     },
   }),
