@@ -90,6 +90,11 @@ async function powerSign(
   }
 }
 
+/** Asked twice before it counts as trouble: one that is busy with much else may miss the deadline of one question. */
+async function answersNow(env: Environment, id: HostId): Promise<boolean> {
+  return (await env.hypervisor.probe(id, signal())).says === 'answers';
+}
+
 export interface Admission {
   readonly inTrouble: readonly HostId[];
   readonly allowed: number;
@@ -152,9 +157,12 @@ export const lookActivities = (env: Environment) => ({
       (h) => h.id !== input.hostId && !withIncident.includes(h.id) && !expectedAway.includes(h.id),
     );
     const answers = await Promise.all(
-      toAsk.map(async (h) => ({ h, sign: await env.hypervisor.probe(h.id, signal()) })),
+      toAsk.map(async (h) => ({
+        h,
+        answers: (await answersNow(env, h.id)) || (await answersNow(env, h.id)),
+      })),
     );
-    const silent = answers.filter((a) => a.sign.says !== 'answers').map((a) => a.h.id);
+    const silent = answers.filter((a) => !a.answers).map((a) => a.h.id);
     const inTrouble = [...new Set([input.hostId, ...withIncident, ...silent])].sort();
     const allowed = blastRadius(cluster.policy.blastRadius, cluster.hosts.length);
     const held = inTrouble.length > allowed;

@@ -113,8 +113,9 @@ async function hostFacts(
   devices: readonly DeviceFact[],
 ): Promise<HostFacts> {
   const pools = env.fleet.pools.filter((p) => host.pools.includes(p.id));
-  const [list, survey, images] = await Promise.all([
-    read(env.lists.read(host.id)),
+  // The list first and by itself: it has the shortest deadline, and the survey keeps a slow host busy for seconds.
+  const list = await read(env.lists.read(host.id));
+  const [survey, images] = await Promise.all([
     read(env.survey.survey(host.id, pools, signal())),
     read(looksAt(env, host, pools, vms)),
   ]);

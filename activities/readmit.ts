@@ -11,7 +11,7 @@ import { type HostVmList, isAtRest } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
 import { mustBeArmed } from './armed';
 import { takeDefinitionAway } from './definitions';
-import { declaredCluster, declaredHost, type Environment, signal, tell } from './environment';
+import { declaredCluster, declaredHost, type Environment, nowIso, signal, tell } from './environment';
 import { faultOf } from './fault-boundary';
 import { setStanding } from './fence';
 
@@ -136,7 +136,8 @@ async function intoService(env: Environment, hostId: HostId): Promise<void> {
     if (record === undefined || record.standing === 'in-service') return;
     try {
       const bootId = answer.says === 'answers' ? answer.bootId : undefined;
-      await env.inventory.updateHost(hostId, record.version, { standing: 'in-service', bootId });
+      const seen = answer.says === 'answers' ? { lastSeenAt: nowIso() } : {};
+      await env.inventory.updateHost(hostId, record.version, { standing: 'in-service', bootId, ...seen });
       return;
     } catch (error) {
       if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;

@@ -113,6 +113,8 @@ async function releasePool(
   const foreign = before.locks.filter((l) => l.owner !== input.hostId);
   if (foreign.length > 0)
     throw new DriverFault('LOCKS_NOT_RELEASED', { host: input.hostId, pool, detail: whoHolds(foreign) });
+  const nothing = before.knows === 'locks' && before.locks.length === 0;
+  if (input.mode === 'rehearse' && nothing) return `${input.hostId} holds no locks on ${pool}`;
   if (input.mode === 'rehearse')
     return before.knows === 'locks'
       ? `would release ${before.locks.length} locks of ${input.hostId} on ${pool}`
@@ -125,6 +127,7 @@ async function releasePool(
     const detail = `the release was answered, and still ${whoHolds(after.locks)}`;
     throw new DriverFault('LOCKS_NOT_RELEASED', { host: input.hostId, pool, detail });
   }
+  if (nothing) return `${input.hostId} held no locks on ${pool}`;
   return `${before.locks.length} locks of ${input.hostId} on ${pool} released, read back as gone`;
 }
 

@@ -6,7 +6,7 @@
 import type { LockTest } from '../../domain/readiness';
 
 /** The holder lets go by itself after this, whatever becomes of us. */
-const heldSeconds = 20;
+const heldSeconds = 60;
 
 const lockRefusal = (text: string): string =>
   `printf '%s\\n' "${text}" | grep -Eq 'Failed to get (shared )?"[^"]+" lock'`;

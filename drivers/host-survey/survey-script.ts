@@ -32,10 +32,11 @@ done
 version qemu "$qemu"
 version qemu-img "$(said qemu-img --version)"
 version qemu-io "$(said qemu-io --version)"
+arguments=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\000' '\\n')
 ${rivals
   .map(
     ({ name, pattern }) =>
-      `grep -azqE '${pattern}' /proc/[0-9]*/cmdline 2>/dev/null && printf 'rival\\t%s\\n' '${name}'`,
+      `printf '%s\\n' "$arguments" | grep -aqE '${pattern}' && printf 'rival\\t%s\\n' '${name}'`,
   )
   .join('\n')}
 for f in /proc/[0-9]*/comm; do read -r comm <"$f" && [ "$comm" = rpc.statd ] && echo statd && break; done 2>/dev/null

@@ -17,12 +17,13 @@ export interface SurveyOptions {
 }
 
 export interface SurveyDeadlines {
+  /** Five programs are started to be asked for their versions: half a second, more than 10 s on an overloaded host. Nobody waits for it. */
   readonly surveyMs: number;
-  /** A server in its grace period lets the first lock wait. */
+  /** Twice this must be less than the time for which the lock is held. */
   readonly lockMs: number;
 }
 
-export const surveyDeadlines: SurveyDeadlines = { surveyMs: 10_000, lockMs: 10_000 };
+export const surveyDeadlines: SurveyDeadlines = { surveyMs: 40_000, lockMs: 20_000 };
 
 export function createSurvey({ runScript, volumeGroups, deadlines }: SurveyOptions): SurveyPort {
   const { surveyMs, lockMs } = { ...surveyDeadlines, ...deadlines };

@@ -43,11 +43,12 @@ echo "after=$after"
 [ "$after" = active ] || rm -f "$mark"
 `;
 
-/** Arguments: a device that holds a qcow2. Prints the file behind it, or nothing when there is none. `-U`: takes no lock. */
+/** Arguments: a device that holds a qcow2. Prints `behind=` and `format=` of the image behind it, nothing when there is none. `-U`: takes no lock. */
 export const backingScript = `
 LC_ALL=C; export LC_ALL
 said=$(qemu-img info -U -f qcow2 --output=json "$1") || exit 4
-printf '%s\\n' "$said" | sed -n 's/^ *"full-backing-filename": "\\(.*\\)",*$/\\1/p'
+printf '%s\\n' "$said" | sed -n -e 's/^ *"full-backing-filename": "\\(.*\\)",*$/behind=\\1/p' \\
+  -e 's/^ *"backing-filename-format": "\\(.*\\)",*$/format=\\1/p'
 `;
 
 /** Arguments: a script, and its own. Runs it as it is for root, and by sudo without a password for anybody else. */

@@ -173,12 +173,15 @@ class Lvm implements VolumesPort {
     for (let depth = 0; depth < chainMax; depth++) {
       const end = await this.asRoot(host, backingScript, [path], this.deadlines.readMs, signal);
       if (end.code !== 0) throw new NotReady(`${path} cannot be read as qcow2: ${lastLine(end.stderr)}`);
-      path = end.stdout.trim();
+      const said = valuesIn(end.stdout);
+      path = said.get('behind') ?? '';
       if (path === '') return;
       // A file behind it lies in a folder; whether it opens is for the start to find out.
       if (namesIn(path) === undefined) return;
       const judged = orNotReady(judgeVolume(report, path, undefined));
       await this.activate(host, judged, judged.group.clustered ? '-asy' : '-ay', signal);
+      // Anything else ends the chain; no format is taken for raw, as libvirt takes it, because a guest may have written what looks like one.
+      if (said.get('format') !== 'qcow2') return;
     }
     throw new NotReady(`the images behind ${top} do not end after ${chainMax}`);
   }

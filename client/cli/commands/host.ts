@@ -148,7 +148,11 @@ async function releaseLocks(context: Context): Promise<ExitCode> {
   }
   const { result } = answer;
   if (result.kind === 'free') {
-    out.result(answer, result.sentences.join('\n') || 'none of its VMs lies on a pool that keeps locks');
+    out.result(
+      answer,
+      result.sentences.join('\n') ||
+        'Nothing to release: no VM is on it by the record, or none of them lies on a pool that keeps locks.',
+    );
     return exitCodes.done;
   }
   const lines = result.faults.map((f) => `${f.sentence}\n  ${out.paint.dim('next:')} ${f.next}`);

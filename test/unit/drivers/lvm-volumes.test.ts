@@ -23,6 +23,7 @@ interface Volume {
   obeys?: boolean;
   mark?: boolean;
   behind?: string;
+  raw?: boolean;
 }
 type Volumes = Record<string, Volume>;
 
@@ -50,7 +51,13 @@ function hosts(by: Record<string, Volumes>, lock = '') {
     const volume = volumes[name.split('/').at(-1) ?? ''];
     const end = (stdout: string) => Promise.resolve({ code: 0, stdout, stderr: '' });
     if (script === reportScript) return end(printed(volumes));
-    if (script === backingScript) return end(volume?.behind ?? '');
+    if (script === backingScript) {
+      if (volume?.raw === true)
+        return Promise.resolve({ code: 4, stdout: '', stderr: 'not in qcow2 format' });
+      const behind = volumes[volume?.behind?.split('/').at(-1) ?? ''];
+      const format = behind?.raw === true ? 'raw' : 'qcow2';
+      return end(volume?.behind === undefined ? '' : `behind=${volume.behind}\nformat=${format}\n`);
+    }
     if (volume === undefined) throw new Error(`no volume ${name}`);
     calls.push(`${host} ${script === activateScript ? String(mode) : 'off'} ${name}`);
     if (script === activateScript && volume.active !== true && volume.obeys !== false)
@@ -110,10 +117,19 @@ it('throws, and says neither ready nor not, when the target itself is silent', a
   await expect(makeReady(disk('one'))).rejects.toMatchObject({ fault: { code: 'HOST_COMMAND_FAILED' } });
 });
 
+it('activates a raw image behind a qcow2, and looks for nothing behind that', async () => {
+  const { makeReady, calls } = hosts({
+    'hv-a': { top: { behind: '/dev/vmvg/base' }, base: { raw: true } },
+    'hv-b': {},
+  });
+  expect(await makeReady(disk('top', 'qcow2'))).toMatchObject({ ready: true });
+  expect(calls).toEqual(['hv-a -ay vmvg/top', 'hv-a -ay vmvg/base']);
+});
+
 it('activates what lies behind a qcow2, to the last image of the chain, and leaves that to others', async () => {
   const chain: Volumes = {
-    top: { behind: '/dev/vmvg/middle\n' },
-    middle: { behind: '/dev/vmvg/base\n' },
+    top: { behind: '/dev/vmvg/middle' },
+    middle: { behind: '/dev/vmvg/base' },
     base: {},
   };
   const { makeReady, standDown } = hosts({ 'hv-a': chain, 'hv-b': { base: { active: true } } });
