@@ -32,7 +32,7 @@ bench: install ## how fast, as ratios to the bare calls; ARGS=...
 
 soak: install schemathesis vsphere-sim storage-image ## random incidents for as long as asked; SEEDS=10000
 	@VMEDIC_SOAK=true VMEDIC_SEEDS=$(or $(SEEDS),10000) $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects saga simulation $(ARGS)
-	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects lab contracts --testPathPatterns 'nfs' $(ARGS)
+	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects lab contracts --testPathPatterns 'nfs|volumes-return|lvm' $(ARGS)
 	@VMEDIC_SOAK=true $(AS_USER) node node_modules/jest/bin/jest.js --selectProjects api --testPathPatterns 'schema-fuzz' $(ARGS)
 
 install: packages npm build temporal ## everything the commands above need, and nothing else

@@ -19,6 +19,7 @@ export function domainXml(domain: BeatDomain): string {
   if (domain.shareable === true && domain.format !== 'raw')
     throw new RangeError(`${domain.name}: a shareable disk must be raw, libvirt refuses ${domain.format}`);
   const text = (value: string): string => value.replace(/[<>&'"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  const isBlock = domain.disk.startsWith('/dev/');
   return `<domain type='qemu'>
   <name>${text(domain.name)}</name>
   <uuid>${text(domain.uuid)}</uuid>
@@ -28,9 +29,9 @@ export function domainXml(domain: BeatDomain): string {
   <features><acpi/></features>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <disk type='file' device='disk'>
+    <disk type='${isBlock ? 'block' : 'file'}' device='disk'>
       <driver name='qemu' type='${domain.format}' cache='none'/>
-      <source file='${text(domain.disk)}'/>
+      <source ${isBlock ? 'dev' : 'file'}='${text(domain.disk)}'/>
       <target dev='vda' bus='virtio'/>${domain.shareable === true ? '\n      <shareable/>' : ''}
     </disk>
     <serial type='file'><source path='${text(domain.serial)}' append='on'/></serial>

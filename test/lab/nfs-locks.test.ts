@@ -1,4 +1,6 @@
 /** S1 on real kernels: a host dies and leaves its locks at the NFS server. */
+import { SERVER } from '../../lab/storage/nfs-lab';
+import { waitFor } from '../../lab/wait-for';
 import { NfsRecovery } from '../support/nfs-recovery';
 import { describeAtLengthOnStorageLab, describeOnStorageLab } from '../support/storage-lab';
 
@@ -95,5 +97,31 @@ describeAtLengthOnStorageLab('a host dies while its NFSv3 server answers every l
     await site.endsAs(run, 'recovered');
     expect(await nfs.running('hv-b')).toEqual(['vm-a', 'vm-b']);
     expect(await nfs.judge('vm-a')).toMatchObject({ verdict: 'CLEAN' });
+  });
+});
+
+describeAtLengthOnStorageLab('a pool hangs, and the hosts whose VMs stand still for it answer', () => {
+  let site: NfsRecovery;
+  beforeAll(async () => {
+    site = await NfsRecovery.open({ version: '3' }, 'automatic');
+  });
+  afterAll(() => site.close());
+
+  it('fences nobody for it, and its VMs go on once it answers', async () => {
+    const { nfs, inventory } = site;
+    const server = nfs.lab.guest(SERVER);
+    const beats = await nfs.beats('vm-a');
+    await server.freeze();
+    const hungAt = Date.now();
+    await waitFor('the watch to have seen both hosts alive for a minute of it', 240_000, async () =>
+      (await inventory.hosts()).every((h) => Date.parse(h.lastSeenAt ?? '') > hungAt + 60_000),
+    );
+    await server.thaw();
+    await nfs.beatsBeyond('vm-a', beats + 3, 120_000);
+
+    expect(await inventory.incidents({})).toEqual([]);
+    expect((await inventory.hosts()).map((h) => h.standing)).toEqual(['in-service', 'in-service']);
+    expect(await nfs.judge('vm-a')).toMatchObject({ verdict: 'CLEAN' });
+    expect(await nfs.judge('vm-b')).toMatchObject({ verdict: 'CLEAN' });
   });
 });

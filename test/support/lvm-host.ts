@@ -25,7 +25,7 @@ export class LvmHost {
   private says = '';
 
   constructor(
-    private readonly lab: StorageLab,
+    readonly lab: StorageLab,
     readonly guest: StorageGuest,
     private readonly folder: string,
   ) {}

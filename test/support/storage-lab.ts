@@ -3,7 +3,7 @@ import { whyNoStorageLab } from '../../lab/storage/availability';
 import { storageCache } from '../../lab/storage/image';
 import { createNfsLab, type NfsLab, type NfsLabOptions } from '../../lab/storage/nfs-lab';
 import { newLabFolder } from '../lab/real-lab';
-import { describeIf } from './optional';
+import { describeIf, testIf } from './optional';
 import { describeOnRealHosts } from './real-hosts';
 import { takeTurn } from './turn';
 
@@ -39,8 +39,13 @@ const reason = whyNoStorageLab();
 export const describeOnStorageLab: jest.Describe =
   reason === undefined ? describeOnRealHosts : describeIf(false, reason);
 
+const isSoak = process.env['VMEDIC_SOAK'] === 'true';
+const leftToSoaks = 'it takes minutes: make soak';
+
 /** The same for what takes minutes: `make soak` runs it. */
-export const describeAtLengthOnStorageLab: jest.Describe =
-  process.env['VMEDIC_SOAK'] === 'true'
-    ? describeOnStorageLab
-    : describeIf(false, 'it takes minutes: make soak', 'beyond-ci');
+export const describeAtLengthOnStorageLab: jest.Describe = isSoak
+  ? describeOnStorageLab
+  : describeIf(false, leftToSoaks, 'beyond-ci');
+
+/** One test of such a kind among others. */
+export const itAtLength: jest.It = testIf(isSoak, leftToSoaks, 'beyond-ci');
