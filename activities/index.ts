@@ -5,6 +5,7 @@ import { fenceActivities } from './fence';
 import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
 import { missingVmActivities } from './missing-vm';
+import { pausedVmActivities } from './paused-vm';
 import { moveVolumeActivities } from './move-volume';
 import { planActivities } from './plan';
 import type { Ports } from './ports';
@@ -36,6 +37,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...restartVmActivities(env),
     ...rehearseStartActivities(env),
     ...missingVmActivities(env),
+    ...pausedVmActivities(env),
     ...readmitActivities(env),
     ...moveVolumeActivities(env),
     ...runActivities(),

@@ -2,6 +2,8 @@
 import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVmList, isAtRest, millisOf } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
+import type { OnIoError } from '../domain/fleet';
+import { hasCrashed, stoppedByTrouble } from '../domain/watch-rules';
 import { clusterById, type Environment, recordedVm } from './environment';
 import { faultOf } from './fault-boundary';
 
@@ -9,6 +11,8 @@ export type Whereabouts =
   | { readonly is: 'running'; readonly on: HostId; readonly why: string }
   /** On no host of its cluster, by complete lists or by evidence that a host is off. `home`: its own host, while that takes VMs. */
   | { readonly is: 'nowhere'; readonly why: string; readonly home: HostId | undefined }
+  /** Its host has paused it because its disk failed, and the policy says what may be done about that. */
+  | { readonly is: 'paused'; readonly on: HostId; readonly how: 'resume' | 'restart'; readonly why: string }
   | { readonly is: 'not-wanted'; readonly why: string }
   | { readonly is: 'not-known'; readonly why: string };
 
@@ -34,9 +38,10 @@ export const missingVmActivities = (env: Environment) => ({
     if (vm.desired === 'stopped') return { is: 'not-wanted', why: 'it is not to run any more' };
     const standing = (await env.inventory.host(vm.hostId))?.standing;
     if (standing === 'maintenance') return { is: 'not-wanted', why: `${vm.hostId} is in maintenance` };
-    const { hosts } = clusterById(env, vm.clusterId);
+    const { hosts, policy, vms } = clusterById(env, vm.clusterId);
+    const onIoError = (vms[vm.name] ?? vms[vm.vmId])?.onIoError ?? policy.watch.onIoError;
     const sights = await Promise.all(hosts.map((h) => sightOf(env, vm, h.id)));
-    return whereabouts(vm, sights, standing === 'in-service');
+    return whereabouts(vm, sights, standing === 'in-service', onIoError);
   },
 
   async restartBudget(input: { vmId: VmId; incidentId: IncidentId }): Promise<RestartBudget> {
@@ -61,7 +66,10 @@ type Sight =
       readonly hostId: HostId;
       readonly seen: 'at-rest' | 'running' | 'between';
       readonly words: string;
+      /** On the record's own host, for a reason that is of that host alone. */
       readonly here: boolean;
+      /** Why it stands paused there, where its host has paused it. */
+      readonly paused?: string;
     }
   | { readonly hostId: HostId; readonly seen: 'unreadable'; readonly why: string };
 
@@ -79,7 +87,9 @@ async function sightOf(env: Environment, vm: VmRecord, hostId: HostId): Promise<
   if (found === undefined) return { hostId, seen: 'absent' };
   const words = `${found.state} (${found.reason}) on ${hostId}`;
   const seen = found.state === 'running' ? 'running' : isAtRest(found.state) ? 'at-rest' : 'between';
-  return { hostId, seen, words, here: hostId === vm.hostId && stoppedHere(found.reason) };
+  const isPaused = found.state === 'paused' && stoppedByTrouble(found.reason);
+  const here = hostId === vm.hostId && stoppedHere(found.reason);
+  return { hostId, seen, words, here, ...(isPaused && { paused: found.reason }) };
 }
 
 /** Pure. A host that cannot be read matters unless the VM's own host says that it stopped right there. */
@@ -87,13 +97,24 @@ export function whereabouts(
   vm: Pick<VmRecord, 'name' | 'hostId'>,
   sights: readonly Sight[],
   takesVms: boolean,
+  onIoError: OnIoError = 'leave',
 ): Whereabouts {
   const own = sights.find((s) => s.hostId === vm.hostId)?.seen;
   const home = takesVms && (own === 'absent' || own === 'at-rest') ? vm.hostId : undefined;
   const running = sights.find((s) => s.seen === 'running');
   if (running !== undefined)
     return { is: 'running', on: running.hostId, why: `it runs on ${running.hostId} again` };
-  const between = sights.find((s) => s.seen === 'between');
+  const [between, another] = sights.filter((s) => s.seen === 'between');
+  const paused = between !== undefined && 'paused' in between && between.here ? between.paused : undefined;
+  if (paused !== undefined && another === undefined) {
+    const on = vm.hostId;
+    const why = `${vm.name} is paused (${paused}) on ${on}`;
+    // One that is kept as it crashed would not go on, however often it is told to.
+    const leave = onIoError === 'leave' || (onIoError === 'resume' && hasCrashed(paused));
+    return leave
+      ? { is: 'not-known', why: `${why}: it may write again` }
+      : { is: 'paused', on, how: onIoError, why };
+  }
   if (between !== undefined && 'words' in between)
     return { is: 'not-known', why: `${vm.name} is ${between.words}: it may write again` };
   const stopped = sights.find((s) => s.seen === 'at-rest' && s.here);

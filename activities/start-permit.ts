@@ -4,6 +4,8 @@ import {
   type FenceEvidence,
   isRefused,
   issueStartPermit,
+  type PermitRequest,
+  type Refused,
   type StartPermit,
 } from '../domain/evidence';
 import { type Fault, fault } from '../domain/faults';
@@ -27,15 +29,16 @@ export interface StartBasis {
   readonly tried?: readonly HostId[];
 }
 
-type PermitAnswer = { permit: StartPermit } | { running: HostId } | { refused: Fault };
+type PermitAnswer<Permit> = { permit: Permit } | { running: HostId } | { refused: Fault };
 
-/** Accounts for every host that may hold the VM, then asks the domain for the permit. */
-export async function permitFor(
+/** Accounts for every host that may hold the VM, then asks the domain for the permit: to start, unless another is asked for. */
+export async function permitFor<Permit extends object = StartPermit>(
   env: Environment,
   vm: VmRecord,
   target: HostId,
   basis: StartBasis,
-): Promise<PermitAnswer> {
+  issue: (request: PermitRequest) => Permit | Refused = issueStartPermit as never,
+): Promise<PermitAnswer<Permit>> {
   const sightings = await env.inventory.sightings([vm.vmId]);
   const seenOn = sightings.map((s) => s.hostId);
   const mayHold = [...new Set([vm.hostId, target, ...(basis.tried ?? []), ...seenOn])];
@@ -60,7 +63,7 @@ export async function permitFor(
     const detail = `its memory image is saved on ${saved.hostId}, and would be lost; start it there by hand, or look and remove the image`;
     return { refused: fault('PERMIT_REFUSED', { vm: vm.name, host: target, detail }) };
   }
-  const answer = issueStartPermit({
+  const answer = issue({
     vmId: vm.vmId,
     target,
     incidentId: basis.incidentId,

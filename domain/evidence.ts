@@ -122,6 +122,8 @@ interface PermitFacts {
 }
 
 export type StartPermit = PermitFacts & Proof<'StartPermit'>;
+/** This VM, which stands paused on the target, may go on there. Nothing else runs it. */
+export type ResumePermit = PermitFacts & Proof<'ResumePermit'>;
 
 export interface PermitRequest {
   readonly vmId: VmId;
@@ -136,13 +138,13 @@ export interface PermitRequest {
 }
 
 /** Every account of the host must hold: one that contradicts another is a reason to stop, not to choose. */
-function accountProblem(request: PermitRequest, host: HostId): string | undefined {
+function accountProblem(request: PermitRequest, host: HostId, stands: boolean): string | undefined {
   const accounts = request.accounts.filter((a) => a.hostId === host);
   if (accounts.length === 0) return `${host} may hold it and is not accounted for`;
   const problem = (a: Account): string | undefined =>
     a.by === 'fence-evidence'
       ? evidenceProblem(a.evidence, host, millisOf(request.now))
-      : listProblem(a.list, host, request);
+      : listProblem(a.list, host, request, stands);
   return accounts.map(problem).find((p) => p !== undefined);
 }
 
@@ -154,22 +156,41 @@ function evidenceProblem(evidence: FenceEvidence, host: HostId, nowMs: number): 
 }
 
 /** Written so that a time that cannot be read fails every comparison and is refused. */
-function listProblem(list: HostVmList, host: HostId, request: PermitRequest): string | undefined {
+function listProblem(
+  list: HostVmList,
+  host: HostId,
+  request: PermitRequest,
+  stands: boolean,
+): string | undefined {
   if (list.hostId !== host) return `the list for ${host} is from ${list.hostId}`;
   const read = millisOf(list.observedAt);
   const age = millisOf(request.now) - read;
   if (!(read >= millisOf(request.incidentBeganAt))) return `the list of ${host} is older than the incident`;
   if (!(age <= limits.listAgeMsMax)) return `the list of ${host} has aged: read it again`;
   if (age < -limits.clockSkewMsMax) return `the list of ${host} is from the future: clocks differ too much`;
-  const seen = list.vms.find((v) => v.vmId === request.vmId && !isAtRest(v.state));
+  const found = list.vms.find((v) => v.vmId === request.vmId);
+  if (stands)
+    return found?.state === 'paused'
+      ? undefined
+      : `${host} says it is ${found?.state ?? 'not there'}, not paused`;
+  const seen = found !== undefined && isAtRest(found.state) ? undefined : found;
   if (seen !== undefined) return `${host} says it is ${seen.state} (${seen.reason})`;
   return undefined;
 }
 
 /** The permit, or every reason why there is none. */
-export function issueStartPermit(request: PermitRequest): StartPermit | Refused {
+export const issueStartPermit = (request: PermitRequest): StartPermit | Refused =>
+  issue(request, 'start') as StartPermit | Refused;
+
+/** The target itself must say that the VM stands paused there; every other host that may hold it is accounted for as for a start. */
+export const issueResumePermit = (request: PermitRequest): ResumePermit | Refused =>
+  issue(request, 'resume') as ResumePermit | Refused;
+
+function issue(request: PermitRequest, to: 'start' | 'resume'): PermitFacts | Refused {
   const hosts = [...new Set([...request.mayHold, request.target])];
-  const refused = hosts.map((h) => accountProblem(request, h)).filter((p) => p !== undefined);
+  const refused = hosts
+    .map((h) => accountProblem(request, h, to === 'resume' && h === request.target))
+    .filter((p) => p !== undefined);
   if (request.accounts.some((a) => a.hostId === request.target && a.by === 'fence-evidence'))
     refused.push(`${request.target} is fenced: it cannot be the target`);
   if (refused.length > 0) return { refused };
@@ -186,11 +207,11 @@ export function issueStartPermit(request: PermitRequest): StartPermit | Refused 
           ? { hostId: a.hostId, by: a.by, observedAt: a.evidence.observedAt, evidenceId: a.evidence.id }
           : { hostId: a.hostId, by: a.by, observedAt: a.list.observedAt },
       ),
-  } as unknown as StartPermit;
+  };
 }
 
 /** A permit is good for one start, soon: its lists age like any other. Attestations are re-checked by whoever holds the evidence. */
-export function permitIsFresh(permit: StartPermit, nowMs: number): boolean {
+export function permitIsFresh(permit: StartPermit | ResumePermit, nowMs: number): boolean {
   const age = nowMs - millisOf(permit.issuedAt);
   return age <= limits.listAgeMsMax && age >= -limits.clockSkewMsMax;
 }

@@ -46,6 +46,11 @@ export const faultTable = {
     sentence: '{host} refused to start {vm}: {detail}',
     next: 'cure the cause named, then vmedic vm restart {vm}',
   },
+  PAUSED_VM_REFUSED: {
+    class: 'permanent',
+    sentence: 'Nothing was done about {vm}, which stood paused on {host}: {detail}',
+    next: 'vmedic vm show {vm}',
+  },
   DEFINE_REFUSED: {
     class: 'permanent',
     sentence: '{host} refused the definition of {vm}: {detail}',

@@ -81,12 +81,19 @@ export interface ClusterPolicy {
 /** What becomes of a VM that its own guest shut down cleanly: left alone, or started again. */
 export type GuestShutdown = 'respect' | 'restart';
 
+/**
+ * What becomes of a VM that its host has paused because its disk failed. `resume`: it goes on where it stands, once its disk lets it. `restart`: its
+ * process is ended and it is started anew, as after a crash. `leave`: a person decides.
+ */
+export type OnIoError = 'resume' | 'restart' | 'leave';
+
 export interface WatchPolicy {
   /** How long one source's silence, or a degraded host, is left alone before an incident is opened (which then waits for a person). */
   readonly suspectAfterMs: number;
   /** How long a missing VM is left alone before it is acted on; doubled with each restart of the budget that is used. */
   readonly vmGraceMs: number;
   readonly guestShutdown: GuestShutdown;
+  readonly onIoError: OnIoError;
   /** `leave`: a VM that stops on a host that lives is another system's matter, as vSphere HA's. It is only recorded. */
   readonly missingVms: 'restart' | 'leave';
   /** A VM restarted more often than this within the time waits for a person. */
@@ -110,6 +117,7 @@ export interface VmPolicy {
   readonly antiAffinity?: string;
   readonly health?: HealthCheck;
   readonly guestShutdown?: GuestShutdown;
+  readonly onIoError?: OnIoError;
 }
 
 export type Priority = 1 | 2 | 3 | 4 | 5;

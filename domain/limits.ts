@@ -77,6 +77,7 @@ export const defaultPolicy: ClusterPolicy = {
     suspectAfterMs: 30_000,
     vmGraceMs: 10_000,
     guestShutdown: 'respect',
+    onIoError: 'resume',
     missingVms: 'restart',
     restartBudget: { restarts: 5, perMs: 3_600_000 },
   },

@@ -10,8 +10,11 @@ import type { IncidentRecord, VmRecord } from './records';
 export type VmFinding = 'well' | 'missing' | 'shut-down' | 'started' | 'left-alone';
 
 /** A process that its hypervisor has stopped because its disk failed, or that has crashed and is kept: it does not go on by itself. */
-const stoppedByTrouble = (reason: string): boolean =>
-  ['io-error', 'I/O error'].includes(reason) || reason.startsWith('crashed');
+export const stoppedByTrouble = (reason: string): boolean =>
+  ['io-error', 'I/O error'].includes(reason) || hasCrashed(reason);
+
+/** Kept as it crashed: its owner has asked for that, and nothing in it would go on. */
+export const hasCrashed = (reason: string): boolean => reason.startsWith('crashed');
 
 /** @param seen Its line in the complete list of the host that the record names; undefined when it has none. */
 export function vmFinding(

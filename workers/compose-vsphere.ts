@@ -50,6 +50,8 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
       definitions: (host, ...rest) => at(host).hypervisor.definitions(host, ...rest),
       define: (host, ...rest) => at(host).hypervisor.define(host, ...rest),
       start: (permit, ...rest) => at(permit.target).hypervisor.start(permit, ...rest),
+      resume: (permit, ...rest) => at(permit.target).hypervisor.resume(permit, ...rest),
+      endPaused: (host, ...rest) => at(host).hypervisor.endPaused(host, ...rest),
       undefine: (host, ...rest) => at(host).hypervisor.undefine(host, ...rest),
       disableAutostart: (host, ...rest) => at(host).hypervisor.disableAutostart(host, ...rest),
     },

@@ -1,12 +1,13 @@
 /**
- * A VM that is missing on a host that lives: left alone for a grace, then known to run nowhere, then within its budget, then (in mode `approve`)
- * with a person's yes. Whatever brings it back meanwhile ends it: nothing was done.
+ * A VM that is missing on a host that lives: left alone for a grace, then known to run nowhere (or to stand paused where its disk failed), then
+ * within its budget, then (in mode `approve`) with a person's yes. Whatever brings it back meanwhile ends it: nothing was done.
  *
  * INVARIANT: absence is confirmed by a direct question, after the grace, before anything is prepared. What nobody can answer is waited for.
  */
 import { condition, workflowInfo } from '@temporalio/workflow';
 import type { Whereabouts } from '../activities/missing-vm';
 import { fault } from '../domain/faults';
+import type { HostId } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { VmResult } from '../domain/recovery-state';
 import { look } from './activity-options';
@@ -24,21 +25,56 @@ export async function untilItMayStart(run: Run): Promise<Attempt | undefined> {
   const budget = await look.restartBudget({ vmId, incidentId });
   const wait = graceMs * 2 ** Math.min(budget.used, limits.graceDoublingsMax);
   await untilSaid(run, wait);
-  const ended = await untilKnown(run);
-  if (ended !== undefined) return ended;
+  let known = await untilKnown(run);
+  if (known.is === 'ended') return known.attempt;
   if (budget.used >= budget.allowed) {
     const facts = { vm: run.input.name, id: vmId, incident: incidentId, used: String(budget.used) };
     const spent = fault('RESTART_BUDGET_SPENT', {
       ...facts,
       minutes: String(Math.round(budget.perMs / 60_000)),
     });
-    const decided = await waitForPerson(run, spent, async () => (await whereabouts(run)).is !== 'nowhere');
+    const decided = await waitForPerson(run, spent, async () => !mayAct(await whereabouts(run)));
     if (decided === 'give-up') return { kind: 'given-up', fault: spent };
     if (decided === 'aborted') return abortedBy(run);
-    const again = await untilKnown(run);
-    if (again !== undefined) return again;
+    known = await untilKnown(run);
+    if (known.is === 'ended') return known.attempt;
   }
-  return run.input.needsApproval === true ? untilApproved(run) : undefined;
+  if (run.input.needsApproval === true) {
+    known = await untilApproved(run);
+    if (known.is === 'ended') return known.attempt;
+  }
+  return known.is === 'paused' ? untilFreed(run, known) : undefined;
+}
+
+type Known =
+  { readonly is: 'ended'; readonly attempt: Attempt } | Extract<Whereabouts, { is: 'nowhere' | 'paused' }>;
+
+/** Something may be done about it now: started where it runs nowhere, or freed where it stands. */
+const mayAct = (seen: Whereabouts): boolean => seen.is === 'nowhere' || seen.is === 'paused';
+
+const over = (attempt: Attempt): Known => ({ is: 'ended', attempt });
+
+/** Undefined once its process is gone and it may be started; tried again with growing pauses while its disk fails. */
+async function untilFreed(
+  run: Run,
+  paused: Extract<Whereabouts, { is: 'paused' }>,
+): Promise<Attempt | undefined> {
+  let known: Known = paused;
+  for (let wait: number = askAgainMs.first, told = false; ; wait = Math.min(wait * 2, askAgainMs.max)) {
+    if (known.is === 'ended') return known.attempt;
+    if (known.is === 'nowhere') return undefined;
+    const { vmId, incidentId, name } = run.input;
+    const basis = { vmId, incidentId, incidentBeganAt: run.beganAt, evidence: run.evidence };
+    const freed = await look.freePausedVm({ ...basis, on: known.on, how: known.how });
+    if (freed.kind === 'running') return { kind: 'up', result: upOn(run, known.on) };
+    if (freed.kind === 'not-yet') {
+      const key = `paused-${workflowInfo().historyLength}`;
+      if (!told) await tellWaiting(run, key, `${known.why}, and ${freed.why}`, `vmedic vm show ${name}`);
+      told = true;
+      await untilSaid(run, wait);
+    }
+    known = await untilKnown(run);
+  }
 }
 
 const whereabouts = (run: Run): Promise<Whereabouts> => look.findVm({ vmId: run.input.vmId });
@@ -50,17 +86,18 @@ async function untilSaid(run: Run, waitMs: number): Promise<void> {
   await condition(() => !run.held || run.aborted !== undefined);
 }
 
-/** Undefined once the VM is known to run nowhere. */
-async function untilKnown(run: Run): Promise<Attempt | undefined> {
+/** Until something may be done about it, or nothing needs to be. */
+async function untilKnown(run: Run): Promise<Known> {
   for (let wait: number = askAgainMs.first, told = false; ; wait = Math.min(wait * 2, askAgainMs.max)) {
-    if (run.aborted !== undefined) return abortedBy(run);
+    if (run.aborted !== undefined) return over(abortedBy(run));
     const seen = await whereabouts(run);
+    if (seen.is === 'paused') return seen;
     // Where it was is tried first: its storage is known to be reachable there, and nobody has to find it elsewhere.
     if (seen.is === 'nowhere') {
       run.target = run.input.target ?? seen.home;
-      return undefined;
+      return seen;
     }
-    if (seen.is !== 'not-known') return dismissed(run, seen);
+    if (seen.is !== 'not-known') return over(dismissed(run, seen));
     if (!told)
       await tellWaiting(
         run,
@@ -73,16 +110,16 @@ async function untilKnown(run: Run): Promise<Attempt | undefined> {
   }
 }
 
-async function untilApproved(run: Run): Promise<Attempt | undefined> {
+async function untilApproved(run: Run): Promise<Known> {
   const { incidentId } = run.input;
   const next = `vmedic incident approve ${incidentId} --reason "..."`;
   await tellWaiting(run, 'needs-approval', "its cluster acts only after a person's yes", next);
   for (let wait: number = askAgainMs.first; ; wait = Math.min(wait * 2, askAgainMs.max)) {
     await condition(() => run.approved !== undefined || run.aborted !== undefined, wait);
-    if (run.aborted !== undefined) return abortedBy(run);
+    if (run.aborted !== undefined) return over(abortedBy(run));
     const seen = await whereabouts(run);
-    if (seen.is === 'running' || seen.is === 'not-wanted') return dismissed(run, seen);
-    if (run.approved !== undefined && seen.is === 'nowhere') return undefined;
+    if (seen.is === 'running' || seen.is === 'not-wanted') return over(dismissed(run, seen));
+    if (run.approved !== undefined && (seen.is === 'nowhere' || seen.is === 'paused')) return seen;
   }
 }
 
@@ -99,14 +136,17 @@ async function tellWaiting(run: Run, key: string, why: string, nextCommand: stri
 }
 
 function dismissed(run: Run, seen: Extract<Whereabouts, { is: 'running' | 'not-wanted' }>): Attempt {
-  const target = seen.is === 'running' ? seen.on : undefined;
-  const { vmId, name } = run.input;
-  const result: VmResult = {
-    ...{ vmId, name, target, phase: 'running', fault: undefined },
-    finishedAt: new Date().toISOString(),
+  return {
+    kind: 'dismissed',
+    result: upOn(run, seen.is === 'running' ? seen.on : undefined),
+    why: seen.why,
   };
-  return { kind: 'dismissed', result, why: seen.why };
 }
+
+const upOn = ({ input: { vmId, name } }: Run, target: HostId | undefined): VmResult => ({
+  ...{ vmId, name, target, phase: 'running', fault: undefined },
+  finishedAt: new Date().toISOString(),
+});
 
 function abortedBy(run: Run): Attempt {
   const { by, reason: detail } = run.aborted ?? { by: 'somebody', reason: 'no reason given' };

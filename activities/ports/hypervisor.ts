@@ -1,4 +1,4 @@
-import type { StartPermit } from '../../domain/evidence';
+import type { ResumePermit, StartPermit } from '../../domain/evidence';
 import type { Fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import type { HostSign, HostVmList } from '../../domain/observations';
@@ -47,6 +47,10 @@ export interface HypervisorPort {
     persistent: boolean,
     signal: AbortSignal,
   ): Promise<ActOutcome>;
+  /** Lets a VM go on that stands paused on the permit's target. Running there already is `ok`; at rest or gone is `refused`. */
+  resume(permit: ResumePermit, signal: AbortSignal): Promise<ActOutcome>;
+  /** Ends the process of a VM that stands paused there, as a crash would. Not there, or at rest, is `ok`; one that runs is `refused`. */
+  endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Takes the definition away. Refused while the VM runs there. Not known there is `ok`. */
   undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Keeps the host from starting the VM by itself at boot. */

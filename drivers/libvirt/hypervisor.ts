@@ -8,7 +8,7 @@
  * - Nothing here removes a disk, an NVRAM file or a running VM.
  */
 import type { ActOutcome, HypervisorPort, ReadDefinition } from '../../activities/ports';
-import { permitIsFresh, type StartPermit } from '../../domain/evidence';
+import { permitIsFresh, type ResumePermit, type StartPermit } from '../../domain/evidence';
 import { DriverFault, fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
@@ -18,12 +18,12 @@ import { type ChildGateway, openChildGateway } from '../child-processes/gateway'
 import { type Concurrency, type Deadlines, HostConnection } from './connection';
 import { readDefinitions } from './definitions';
 import type { PoolOf } from './domain-xml';
-import { ok, outcomeOf, refused, type Refusal, settledBeforeStart } from './outcomes';
+import { ok, outcomeOf, refused, type Refusal, settledBeforeFreeing, settledBeforeStart } from './outcomes';
 import { type HypervisorSign, probeDaemon } from './probe';
 import { ScratchFiles } from './scratch-files';
 import { sshTransport } from './ssh-transport';
 import { quoted, Virsh, type VirshAnswer } from './virsh';
-import { anotherJobHoldsIt, errorSentence, lockHeldIn } from './virsh-text';
+import { anotherJobHoldsIt, errorSentence, lockHeldIn, noSuchDomain } from './virsh-text';
 
 export interface LibvirtOptions {
   readonly hosts: readonly { readonly id: HostId; readonly uri: string }[];
@@ -150,6 +150,44 @@ class Libvirt implements LibvirtHypervisor {
       : await this.files.holding(definition.text, (file) => send(`create ${quoted(file)}`));
     if (answer.kind !== 'answered') return outcomeOf(answer, 'start', host, name);
     return this.judgeStart(host, { vm, name }, answer, signal);
+  }
+
+  async resume(permit: ResumePermit, signal: AbortSignal): Promise<ActOutcome> {
+    const { target: host, vmId: vm } = permit;
+    const aged = (): Refusal | undefined =>
+      permitIsFresh(permit, Date.now())
+        ? undefined
+        : refused(fault('PERMIT_REFUSED', { host, vm, detail: 'its permit has aged: ask for a new one' }));
+    return this.freePaused(host, vm, 'resume', aged, signal);
+  }
+
+  endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    return this.freePaused(host, vm, 'destroy', () => undefined, signal);
+  }
+
+  /** Looked at right before: neither act asks libvirt whether the VM is still paused. */
+  private async freePaused(
+    host: HostId,
+    vm: VmId,
+    call: 'resume' | 'destroy',
+    check: () => Refusal | undefined,
+    signal: AbortSignal,
+  ): Promise<ActOutcome> {
+    const connection = this.connection(host);
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    const settled = settledBeforeFreeing(host, vm, call, before);
+    if (settled !== undefined) return settled;
+    const commands = [`${call} ${vm}`, `domstate ${vm} --reason`];
+    const answer = await this.send(connection, check, commands, this.deadlines.defineMs, signal);
+    const name = before.seen?.name ?? vm;
+    if (answer.kind !== 'answered') return outcomeOf(answer, call, host, name);
+    // A transient one is gone with its process, and virsh says of it that there is no such domain.
+    const state = (answer.sections[1] ?? '').trim();
+    const done = call === 'resume' ? /^running\b/.test(state) : /^(shut off\b|$)/.test(state);
+    if (done && (call === 'resume' || answer.errors === '' || noSuchDomain.test(answer.errors))) return ok;
+    const detail = answer.errors === '' ? `it is "${state}" now` : errorSentence(answer.errors);
+    return refused(fault('PAUSED_VM_REFUSED', { host, vm: name, detail }));
   }
 
   async undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {

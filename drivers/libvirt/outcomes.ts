@@ -48,3 +48,17 @@ export function settledBeforeStart(
   if (state === undefined || state === 'shut-off' || state === 'crashed') return undefined;
   return refuse(`it is ${state} (${before.seen?.reason ?? ''}) there already`);
 }
+
+/** What decides before a paused VM is let go on, or ended; undefined when it stands paused there. */
+export function settledBeforeFreeing(
+  host: HostId,
+  vm: string,
+  call: 'resume' | 'destroy',
+  { seen }: { seen: ObservedVm | undefined },
+): ActOutcome | undefined {
+  if (seen?.state === 'paused') return undefined;
+  const atRest = seen === undefined || seen.state === 'shut-off' || seen.state === 'crashed';
+  if (call === 'destroy' ? atRest : seen?.state === 'running') return ok;
+  const is = seen === undefined ? 'not there' : `${seen.state} (${seen.reason})`;
+  return refused(fault('PAUSED_VM_REFUSED', { host, vm: seen?.name ?? vm, detail: `it is ${is}` }));
+}

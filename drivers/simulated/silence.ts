@@ -28,7 +28,7 @@ export const answersOutcome = ({ port, call }: PortCall): boolean =>
 export function targetsOf({ port, call, args }: PortCall): string[] {
   const [first, second, third] = args;
   if (port === 'notifier') return [(first as { key: string }).key];
-  if (port === 'hypervisor' && call === 'start') {
+  if (port === 'hypervisor' && (call === 'start' || call === 'resume')) {
     const permit = first as { target: string; vmId: string };
     return [permit.target, permit.vmId];
   }

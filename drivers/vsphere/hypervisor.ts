@@ -9,7 +9,7 @@
  * - Where vSphere HA restarts the VMs of a cluster, nothing is registered or started there.
  */
 import type { ActOutcome, HypervisorPort, ReadDefinition } from '../../activities/ports';
-import { permitIsFresh, type StartPermit } from '../../domain/evidence';
+import { permitIsFresh, type ResumePermit, type StartPermit } from '../../domain/evidence';
 import { DriverFault, type Fault, fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
@@ -148,6 +148,14 @@ export class VsphereHypervisor implements HypervisorPort {
     });
   }
 
+  async resume(permit: ResumePermit): Promise<ActOutcome> {
+    return Promise.resolve(neverPaused(permit.target, permit.vmId));
+  }
+
+  async endPaused(host: HostId, vm: VmId): Promise<ActOutcome> {
+    return Promise.resolve(neverPaused(host, vm));
+  }
+
   async disableAutostart(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
     const vcenter = this.vcenters.of(host);
     return this.acting(vcenter, host, signal, async (view) => {
@@ -204,6 +212,16 @@ export class VsphereHypervisor implements HypervisorPort {
     }
   }
 }
+
+/** A VM whose disk fails asks a question in vCenter and stands still until a person answers it; one that is suspended is off. */
+const neverPaused = (host: HostId, vm: VmId): ActOutcome =>
+  refused(
+    fault('PAUSED_VM_REFUSED', {
+      host,
+      vm,
+      detail: 'vSphere keeps no VM paused; see its question in vCenter',
+    }),
+  );
 
 /** What stands in the way of a start before anything is done for it. */
 function hindrance(at: Registration | undefined, host: HostId, name: string): ActOutcome | undefined {

@@ -16,6 +16,7 @@ export type Need =
   | 'lockless-pool'
   | 'hung-daemon'
   | 'transient-vms'
+  | 'paused-vms'
   | 'stop-reasons'
   | 'console-output'
   | 'frozen-host'

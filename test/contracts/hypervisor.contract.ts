@@ -3,7 +3,7 @@ import type { HostId, VmId } from '../../domain/ids';
 import type { ObservedVm } from '../../domain/observations';
 import type { StoredDefinition } from '../../domain/records';
 import { type ContractCase, eventually, faultCode, notAborted, within } from './contract';
-import { permitFor } from './permits';
+import { permitFor, resumePermitFor } from './permits';
 
 export interface ContractVm {
   readonly vmId: VmId;
@@ -26,6 +26,8 @@ export interface HypervisorSubject {
     resumeDaemon(host: HostId): Promise<void>;
     /** Ends the guest by hand, at its host. */
     destroy(host: HostId, vm: VmId): Promise<void>;
+    /** Stops the guest where it stands, by hand. */
+    pause(host: HostId, vm: VmId): Promise<void>;
     setAutostart(host: HostId, vm: VmId): Promise<void>;
     /** Hosts on which a process of the VM exists, seen without the port. */
     runsOn(vm: VmId): Promise<HostId[]>;
@@ -335,4 +337,70 @@ const starting: readonly Case[] = [
   },
 ];
 
-export const hypervisorContract: readonly Case[] = [...probing, ...listing, ...defining, ...starting];
+const paused: readonly Case[] = [
+  {
+    name: 'a paused VM goes on once it is told to, and a second time there is nothing to do',
+    needs: 'paused-vms',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'persistent');
+      await s.world.pause(s.a, vmId);
+      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'paused' });
+      for (let i = 0; i < 2; i += 1)
+        expect(await s.port.resume(resumePermitFor(vmId, s.a), notAborted())).toEqual({ kind: 'ok' });
+      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'running' });
+    },
+  },
+  {
+    name: 'refuses to let a VM go on by a permit that has aged, or one that is at rest',
+    needs: 'paused-vms',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'persistent');
+      await s.world.pause(s.a, vmId);
+      const aged = await s.port.resume(resumePermitFor(vmId, s.a, 600_000), notAborted());
+      expect(aged).toMatchObject({ kind: 'refused', fault: { code: 'PERMIT_REFUSED' } });
+      await s.world.destroy(s.a, vmId);
+      const gone = await s.port.resume(resumePermitFor(vmId, s.a), notAborted());
+      expect(gone).toMatchObject({ kind: 'refused', fault: { code: 'PAUSED_VM_REFUSED' } });
+      expect(await s.world.runsOn(vmId)).toEqual([]);
+    },
+  },
+  {
+    name: 'ends the process of a paused VM, and a second time there is nothing to do',
+    needs: 'paused-vms',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'persistent');
+      await s.world.pause(s.a, vmId);
+      for (let i = 0; i < 2; i += 1)
+        expect(await s.port.endPaused(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
+      expect(await s.world.runsOn(vmId)).toEqual([]);
+      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'shut-off' });
+    },
+  },
+  {
+    name: 'ends the process of a transient VM that is paused: nothing is left of it',
+    needs: 'paused-vms',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'transient');
+      await s.world.pause(s.a, vmId);
+      expect(await s.port.endPaused(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
+      expect(await s.world.runsOn(vmId)).toEqual([]);
+      expect(await seen(s, s.a, vmId)).toBeUndefined();
+    },
+  },
+  {
+    name: 'refuses to end the process of a VM that runs',
+    needs: 'paused-vms',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'persistent');
+      expect(await s.port.endPaused(s.a, vmId, notAborted())).toMatchObject({
+        ...{ kind: 'refused', fault: { code: 'PAUSED_VM_REFUSED' } },
+      });
+      expect(await s.world.runsOn(vmId)).toEqual([s.a]);
+    },
+  },
+];
+
+export const hypervisorContract: readonly Case[] = [
+  ...[...probing, ...listing, ...defining, ...starting],
+  ...paused,
+];

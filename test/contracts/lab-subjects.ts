@@ -44,6 +44,9 @@ export async function openLibvirt(): Promise<Opened<HypervisorSubject>> {
       hangDaemon: (id) => world.hangDaemon(host(id)),
       resumeDaemon: (id) => world.resumeDaemon(host(id)),
       destroy: (id, vm) => byId(vm).destroy(host(id)),
+      pause: async (id, vm) => {
+        await host(id).virshOrThrow(['suspend', vm]);
+      },
       setAutostart: async (id, vm) => {
         await host(id).virshOrThrow(['autostart', vm]);
       },

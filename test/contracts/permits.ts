@@ -3,7 +3,9 @@ import {
   evidenceFromAttestation,
   type FenceEvidence,
   isRefused,
+  issueResumePermit,
   issueStartPermit,
+  type ResumePermit,
   type StartPermit,
 } from '../../domain/evidence';
 import { evidenceId, hostId, type HostId, incidentId, type VmId } from '../../domain/ids';
@@ -16,6 +18,20 @@ export function permitFor(vm: VmId, target: HostId, ageMs = 0): StartPermit {
   const permit = issueStartPermit({
     ...{ vmId: vm, target, incidentId: incident, recordVersion: 1, mayHold: [target] },
     accounts: [{ hostId: target, by: 'own-list', list: { hostId: target, observedAt: at, vms: [] } }],
+    incidentBeganAt: at,
+    now: at,
+  });
+  if (isRefused(permit)) throw new Error(permit.refused.join('; '));
+  return permit;
+}
+
+/** Likewise, of a VM that stands paused there. */
+export function resumePermitFor(vm: VmId, target: HostId, ageMs = 0): ResumePermit {
+  const at = new Date(Date.now() - ageMs).toISOString();
+  const seen = { vmId: vm, name: vm, state: 'paused', reason: 'I/O error', persistent: true } as const;
+  const permit = issueResumePermit({
+    ...{ vmId: vm, target, incidentId: incident, recordVersion: 1, mayHold: [target] },
+    accounts: [{ hostId: target, by: 'own-list', list: { hostId: target, observedAt: at, vms: [seen] } }],
     incidentBeganAt: at,
     now: at,
   });

@@ -100,6 +100,7 @@ export const openHypervisor = (open: OpenWorld) => async (): Promise<Opened<Hype
       hangDaemon: (host) => slowSilence(control).then(() => control.hangDaemon(host)),
       resumeDaemon: (host) => control.resumeDaemon(host),
       destroy: (host, vm) => control.destroyByHand(host, vm),
+      pause: (host, vm) => control.pauseGuest(host, vm),
       setAutostart: (host, vm) => control.setAutostart(host, vm, true),
       runsOn: async (vm) =>
         (await control.snapshot()).processes

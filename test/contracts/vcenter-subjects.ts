@@ -134,6 +134,7 @@ export async function openHypervisor(): Promise<Opened<HypervisorSubject>> {
       hangDaemon: (id) => host(id, { state: 'notResponding' }),
       resumeDaemon: (id) => host(id, { state: 'connected' }),
       destroy: async (_, vm) => order('vm', { vm: (await world.vm(vm)).name, power: 'off' }),
+      pause: () => Promise.reject(new Error('vSphere keeps no VM paused')),
       setAutostart: async (_, vm) => order('vm', { vm: (await world.vm(vm)).name, autostart: true }),
       async runsOn(vm) {
         const now = await sim.state();

@@ -44,6 +44,7 @@ export const quickPolicy = {
     suspectAfterMs: 400,
     vmGraceMs: 150,
     guestShutdown: 'respect',
+    onIoError: 'resume',
     missingVms: 'restart',
     restartBudget: { restarts: 3, perMs: 60_000 },
   },

@@ -164,8 +164,72 @@ it('only records a VM that is missing where that is left to another system', asy
   expect(actsOn(system)).toEqual([]);
 });
 
-it('waits with a VM that is paused on an I/O error, and says why: its process may write again', async () => {
-  const { system, vm, a } = await watched();
+const onIoError = (how: 'resume' | 'restart' | 'leave', vmGraceMs = 150) => ({
+  policy: { watch: { ...quickPolicy.watch, onIoError: how, vmGraceMs } },
+});
+
+it('lets a VM go on that its host has paused on an I/O error, where it stands', async () => {
+  const { system, vm, a } = await watched(onIoError('resume'));
+  system.controls.pauseGuest(a, vm, 'io-error');
+  expect(await closed(system, vm)).toMatchObject({ outcome: 'recovered' });
+  const { processes } = system.controls.snapshot();
+  expect(processes.filter((p) => p.vmId === vm)).toMatchObject([{ hostId: a, state: 'running' }]);
+  expect(actsOn(system)).toEqual([]);
+  await judge(system);
+});
+
+it('tries again, ever more seldom, while the disk still fails, by one incident and one alert', async () => {
+  const { system, vm, a } = await watched(onIoError('resume'));
+  system.controls.addRule({
+    ...{ id: 'fails', port: 'hypervisor', call: 'resume', times: 2 },
+    then: { kind: 'world', when: 'after', control: 'pauseGuest', args: [a, vm, 'io-error'] },
+  });
+  system.controls.pauseGuest(a, vm, 'io-error');
+  const waits = await eventually('it waits', async () =>
+    (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),
+  );
+  expect(waits.sentence).toMatch(/paused \(io-error\).*(its disk still fails|as before)/);
+  expect(await closed(system, vm)).toMatchObject({ outcome: 'recovered' });
+  expect(await ofVm(system, vm)).toHaveLength(1);
+  expect(await system.inventory.alerts({ open: true })).toEqual([]);
+  expect(actsOn(system)).toEqual([]);
+  await judge(system);
+});
+
+it('ends the paused process first where the policy is to restart, so that there are never two', async () => {
+  const { system, vm, a } = await watched(onIoError('restart'));
+  system.controls.pauseGuest(a, vm, 'io-error');
+  expect(await closed(system, vm)).toMatchObject({ outcome: 'recovered' });
+  expect(running(system, vm)).toEqual([a]);
+  const { processes } = system.controls.snapshot();
+  const [first, second, ...more] = processes.filter((p) => p.vmId === vm);
+  expect(more).toEqual([]);
+  expect(first?.endedSeq).toBeLessThan(second?.startedSeq ?? 0);
+  await judge(system);
+});
+
+it('does nothing about a paused VM that a person lets go on before its grace ends', async () => {
+  const { system, vm, a } = await watched(onIoError('restart', 3_000));
+  system.controls.pauseGuest(a, vm, 'io-error');
+  await opened(system, vm);
+  system.controls.resumeGuest(a, vm);
+  expect(await closed(system, vm)).toMatchObject({ outcome: 'dismissed' });
+  expect(actsOn(system)).toEqual([]);
+});
+
+it('leaves a VM that is kept as it crashed to a person, unless its policy is to restart', async () => {
+  const { system, vm, a } = await watched(onIoError('resume'));
+  system.controls.pauseGuest(a, vm, 'crashed and preserved: panicked');
+  const waits = await eventually('it waits', async () =>
+    (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),
+  );
+  expect(waits.sentence).toContain('it may write again');
+  expect(running(system, vm)).toEqual([a]);
+  expect(actsOn(system)).toEqual([]);
+});
+
+it('waits with a paused VM where that is the policy, and says why: its process may write again', async () => {
+  const { system, vm, a } = await watched(onIoError('leave'));
   system.controls.pauseGuest(a, vm, 'io-error');
   const waits = await eventually('it waits', async () =>
     (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),

@@ -65,6 +65,7 @@ function watchOf(written: WatchConfig | undefined): WatchPolicy {
     suspectAfterMs: msOr(written?.suspectAfter, watch.suspectAfterMs),
     vmGraceMs: msOr(written?.vmGrace, watch.vmGraceMs),
     guestShutdown: written?.guestShutdown ?? watch.guestShutdown,
+    onIoError: written?.onIoError ?? watch.onIoError,
     missingVms: written?.missingVms ?? watch.missingVms,
     restartBudget: {
       restarts: written?.restartBudget?.restarts ?? watch.restartBudget.restarts,
@@ -124,6 +125,7 @@ function vmPolicyOf(written: VmConfig): VmPolicy {
     ...(written.antiAffinity !== undefined && { antiAffinity: written.antiAffinity }),
     ...(written.health !== undefined && { health: healthOf(written.health) }),
     ...(written.guestShutdown !== undefined && { guestShutdown: written.guestShutdown }),
+    ...(written.onIoError !== undefined && { onIoError: written.onIoError }),
   };
 }
 

@@ -158,6 +158,11 @@ const guestShutdown = z.enum(['respect', 'restart']).optional().meta({
   description: 'What becomes of a VM that its own guest shut down cleanly. Default: respect, it stays down.',
 });
 
+const onIoError = z.enum(['resume', 'restart', 'leave']).optional().meta({
+  description:
+    'What becomes of a VM that its host has paused because its disk failed. Default: resume, it goes on where it stands once its disk lets it; restart ends its process and starts it anew.',
+});
+
 const vm = z.strictObject({
   protect: z.boolean().optional(),
   priority: z
@@ -168,12 +173,14 @@ const vm = z.strictObject({
   antiAffinity: name.optional(),
   health: health.optional(),
   guestShutdown,
+  onIoError,
 }) satisfies z.ZodType<VmConfig>;
 
 const watch = z.strictObject({
   suspectAfter: duration.optional(),
   vmGrace: duration.optional(),
   guestShutdown,
+  onIoError,
   missingVms: z.enum(['restart', 'leave']).optional().meta({
     description:
       'What becomes of a VM that stops on a host that lives. Default: restart; leave where a host is driven through vCenter, whose own HA restarts it.',

@@ -3,7 +3,14 @@
  * (`file:PATH`, `env:NAME`). `fleetOf` turns it into what the rest of VMedic works with.
  */
 import type { AlertsConfig, ApiConfig, NotifyConfig } from './front-types';
-import type { ClusterMode, GuestShutdown, LockStrategy, PoolType, Priority } from '../../domain/fleet';
+import type {
+  ClusterMode,
+  GuestShutdown,
+  LockStrategy,
+  OnIoError,
+  PoolType,
+  Priority,
+} from '../../domain/fleet';
 
 /** A whole number and `ms`, `s`, `m` or `h`: "500ms", "30s", "2m". */
 export type DurationText = string;
@@ -62,12 +69,14 @@ export interface VmConfig {
   antiAffinity?: string | undefined;
   health?: HealthConfig | undefined;
   guestShutdown?: GuestShutdown | undefined;
+  onIoError?: OnIoError | undefined;
 }
 
 export interface WatchConfig {
   suspectAfter?: DurationText | undefined;
   vmGrace?: DurationText | undefined;
   guestShutdown?: GuestShutdown | undefined;
+  onIoError?: OnIoError | undefined;
   missingVms?: 'restart' | 'leave' | undefined;
   restartBudget?: { restarts?: number | undefined; per?: DurationText | undefined } | undefined;
 }

@@ -79,6 +79,30 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
         return 'boot' in started ? ok : refused(startFault(started, vmId, target));
       }),
 
+    resume: (permit, context) =>
+      act(world, permit.target, world.costs.defineMs, context, () => {
+        const { vmId: vm, target: host } = permit;
+        if (!permitIsFresh(permit, world.nowMs()))
+          return refused(fault('PERMIT_REFUSED', { vm, host, detail: 'the permit has aged' }));
+        const process = world.processOf(vm, host);
+        if (process?.state === 'running') return ok;
+        if (process?.state !== 'paused')
+          return refused(fault('PAUSED_VM_REFUSED', { vm, host, detail: 'it is not paused there any more' }));
+        Object.assign(process, { state: 'running', reason: 'unpaused' });
+        world.stir(process);
+        return ok;
+      }),
+
+    endPaused: (host, vm, context) =>
+      act(world, host, world.costs.defineMs, context, () => {
+        const process = world.processOf(vm, host);
+        if (process === undefined) return ok;
+        if (process.state !== 'paused')
+          return refused(fault('PAUSED_VM_REFUSED', { vm, host, detail: `it is ${process.state} there` }));
+        world.endProcess(process, 'destroyed');
+        return ok;
+      }),
+
     undefine: (host, vm, context) =>
       act(world, host, world.costs.defineMs, context, (state) => {
         if (world.processOf(vm, host) !== undefined)

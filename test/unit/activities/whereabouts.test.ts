@@ -40,6 +40,45 @@ it('runs nowhere when every host of its cluster is read or proven off', () => {
 });
 
 it('is not known while a process of it is there that may write again', () => {
-  const paused = { hostId: a, seen: 'between' as const, words: 'paused (io-error) on hv-a', here: true };
-  expect(whereabouts(vm, [paused, absent(b)], true)).toMatchObject({ is: 'not-known' });
+  const paused = { hostId: a, seen: 'between' as const, words: 'paused (user) on hv-a', here: true };
+  expect(whereabouts(vm, [paused, absent(b)], true, 'resume')).toMatchObject({ is: 'not-known' });
+});
+
+const stands = (reason: string, on = a) => ({
+  ...{ hostId: on, seen: 'between' as const, words: `paused (${reason}) on ${on}`, here: on === a },
+  paused: reason,
+});
+it.each([
+  [
+    'an I/O error, and its policy is to resume',
+    stands('I/O error'),
+    'resume',
+    { is: 'paused', on: a, how: 'resume' },
+  ],
+  [
+    'an I/O error, and its policy is to restart',
+    stands('io-error'),
+    'restart',
+    { is: 'paused', how: 'restart' },
+  ],
+  ['an I/O error, and its policy is to leave it', stands('io-error'), 'leave', { is: 'not-known' }],
+  [
+    'a crash, and its policy is to resume',
+    stands('crashed and preserved: panicked'),
+    'resume',
+    { is: 'not-known' },
+  ],
+  ['a crash, and its policy is to restart', stands('crashed'), 'restart', { is: 'paused', how: 'restart' }],
+  ['an I/O error, on another host than its own', stands('io-error', b), 'restart', { is: 'not-known' }],
+] as const)('paused after %s', (_, sight, policy, expected) => {
+  const own = sight.hostId === a ? [sight] : [absent(a), sight];
+  expect(whereabouts(vm, own, true, policy)).toMatchObject(expected);
+});
+
+it('is not freed where it stands while it stands on another host as well, or runs there', () => {
+  expect(whereabouts(vm, [stands('io-error'), stands('io-error', b)], true, 'restart')).toMatchObject({
+    is: 'not-known',
+  });
+  const runs = { hostId: b, seen: 'running' as const, words: '', here: false };
+  expect(whereabouts(vm, [stands('io-error'), runs], true, 'restart')).toMatchObject({ is: 'running' });
 });
