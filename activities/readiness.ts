@@ -16,6 +16,7 @@ import {
 import type { HostRecord, VmDisk, VmRecord } from '../domain/records';
 import { clusterById, type Environment, nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
+import { endCured } from './watch-readiness';
 
 export interface ReadinessSummary {
   readonly kind: 'checked';
@@ -58,6 +59,7 @@ export const readinessActivities = (env: Environment) => ({
     const known = vms.map((record) => ({ record, definitionStored: record.definitionVersion > 0 }));
     const report = assessReadiness({ cluster, at: nowIso(), hosts, pools, vms: known });
     await env.inventory.storeReadiness(report);
+    await endCured(env, report);
     return {
       kind: 'checked',
       ...{ clusterId: cluster.id, at: report.at, findings: report.findings.length },

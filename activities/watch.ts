@@ -13,7 +13,9 @@ import { faultOf } from './fault-boundary';
 import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
 import { learn } from './learn';
+import { readinessActivities } from './readiness';
 import { whenRebooted } from './watch-boot';
+import { surveyIfDue } from './watch-readiness';
 import { whenHeard, whenSilent } from './watch-silence';
 import { compareVms } from './watch-vms';
 import { type Supervision, WatchedCluster } from './watched-cluster';
@@ -31,6 +33,8 @@ const definitionsEveryMs = 60_000;
 const seenEveryMs = 10_000;
 /** Rounds of a host that stays silent grow apart up to this many intervals, so that it costs little and its return is still seen soon. */
 const silentIntervalsMax = 4;
+/** A survey that failed. */
+const surveyRetryMs = 60_000;
 /** Each pause differs by up to this share, so that the looks at many hosts do not fall together. */
 const jitterShare = 0.1;
 
@@ -61,7 +65,21 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
         await pause(input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1)));
       }
     };
-    await Promise.all([claiming(), ...cluster.hosts.map(watchHost)]);
+    const begunMs = Date.now();
+    const surveying = async (): Promise<void> => {
+      if (supervision === undefined) return;
+      const checks = readinessActivities(env);
+      const survey = async (): Promise<unknown> =>
+        checks.assessCluster({ ...input, devices: await checks.readFenceDevices(input) });
+      for (;;) {
+        let waitMs = surveyRetryMs;
+        await unlessFaulty(async () => {
+          waitMs = await surveyIfDue(watch, begunMs, survey);
+        });
+        await pause(waitMs * (1 + jitterShare * Math.random()));
+      }
+    };
+    await Promise.all([claiming(), surveying(), ...cluster.hosts.map(watchHost)]);
   },
 });
 

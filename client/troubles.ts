@@ -2,7 +2,7 @@
 import type { Fleet } from '../domain/fleet';
 import { millisOf } from '../domain/observations';
 import { armCommand, disarmedSentence } from '../domain/armed';
-import { countOf, type ReadinessReport } from '../domain/readiness';
+import { countOf, isRiskAlert, type ReadinessReport } from '../domain/readiness';
 import type { AlertRecord, ArmSwitch, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import type { TemporalSession } from './temporal';
@@ -18,6 +18,9 @@ const unseenMs = 30_000;
 
 /** A delivery takes a second; later than this it is not on its way, it is stuck. */
 const undeliveredMs = 60_000;
+
+/** Of VMs in one line. */
+const namedMax = 10;
 
 /** Everything that is wrong, the gravest first. Pure. */
 export function troublesOf(seen: {
@@ -58,6 +61,8 @@ export function troublesOf(seen: {
       next: i.nextCommand ?? `vmedic incident watch ${i.incidentId}`,
     })),
     ...alerts
+      // What only lowers the chances is in `vmedic readiness`: this is the screen of what is wrong.
+      .filter((a) => !isRiskAlert(a.key))
       .filter((a) => a.severity !== 'info' && !open.some((i) => i.incidentId === a.incidentId))
       .map((a) => ({
         what: a.sentence,
@@ -94,7 +99,10 @@ function unreadiness(report: ReadinessReport | undefined): Trouble[] {
   const wouldNot = countOf(report, 'would-not');
   if (wouldNot === 0) return [];
   const all = wouldNot + countOf(report, 'comes-back');
-  const what = `${wouldNot} of ${all} protected VMs of ${report.clusterId} would not come back if their host failed, as last checked`;
+  const names = report.vms.filter((v) => v.verdict === 'would-not').map((v) => v.name);
+  const more = names.length > namedMax ? ` and ${names.length - namedMax} more` : '';
+  const which = `${names.slice(0, namedMax).join(', ')}${more}`;
+  const what = `${wouldNot} of ${all} protected VMs of ${report.clusterId} would not come back if their host failed, as last checked: ${which}`;
   return [{ what, since: report.at, next: 'vmedic readiness' }];
 }
 
@@ -108,7 +116,7 @@ function downWith(host: HostRecord, vms: readonly VmRecord[], atWork: readonly s
     .filter((v) => v.hostId === host.hostId && v.protected && v.desired === 'running')
     .filter((v) => v.observed.state === 'running' && !runsNow(v, [host]) && !atWork.includes(v.vmId));
   if (down.length === 0) return [];
-  const named = down.slice(0, 10).map((v) => v.name);
+  const named = down.slice(0, namedMax).map((v) => v.name);
   const more = down.length > named.length ? ` and ${down.length - named.length} more` : '';
   const what = `went down with ${host.hostId} and not brought back: ${named.join(', ')}${more}`;
   return [{ what, since: host.lastSeenAt, next: `vmedic host recover ${host.hostId} --wait` }];

@@ -94,6 +94,8 @@ export interface WatchPolicy {
   readonly vmGraceMs: number;
   readonly guestShutdown: GuestShutdown;
   readonly onIoError: OnIoError;
+  /** How often it is surveyed whether every VM would come back: each survey looks into every host. */
+  readonly readinessEveryMs: number;
   /** `leave`: a VM that stops on a host that lives is another system's matter, as vSphere HA's. It is only recorded. */
   readonly missingVms: 'restart' | 'leave';
   /** A VM restarted more often than this within the time waits for a person. */

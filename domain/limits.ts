@@ -21,6 +21,8 @@ export const limits = {
   triggersKeptMax: 50,
   /** Lines of a timeline shown in Temporal's current details. */
   detailLinesMax: 40,
+  /** After a watch has begun, readiness is surveyed no sooner than this: by then every host was looked at many times. */
+  readinessFirstMs: 300_000,
   /** An installation that has not been heard of for this long no longer owns its fleet: several times what a restart of it takes. */
   ownerSilentMsMax: 60_000,
   /** Doublings of a VM's grace, one for each restart of its budget: 2 to the power of 6 is a minute's grace grown to an hour. */
@@ -79,6 +81,7 @@ export const defaultPolicy: ClusterPolicy = {
     guestShutdown: 'respect',
     onIoError: 'resume',
     missingVms: 'restart',
+    readinessEveryMs: 1_800_000,
     restartBudget: { restarts: 5, perMs: 3_600_000 },
   },
 };

@@ -1,3 +1,4 @@
+export { isReadinessAlert, isRiskAlert, type ReadinessAlert, readinessAlerts } from './alerts';
 export { assessReadiness } from './assess';
 export type {
   CommandFact,

@@ -46,6 +46,7 @@ export const quickPolicy = {
     guestShutdown: 'respect',
     onIoError: 'resume',
     missingVms: 'restart',
+    readinessEveryMs: 3_600_000,
     restartBudget: { restarts: 3, perMs: 60_000 },
   },
 } as const;

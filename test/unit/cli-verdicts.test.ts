@@ -37,7 +37,7 @@ describe('status', () => {
     expect(seen({ checks: [undefined, check('comes-back')] })).toEqual([]);
     expect(seen({ checks: [check('would-not', 'comes-back')], unpolled: ['q'] }).map((t) => t.what)).toEqual([
       expect.stringContaining('no worker takes work'),
-      '1 of 2 protected VMs of one would not come back if their host failed, as last checked',
+      '1 of 2 protected VMs of one would not come back if their host failed, as last checked: web',
     ]);
   });
 

@@ -67,6 +67,7 @@ function watchOf(written: WatchConfig | undefined): WatchPolicy {
     guestShutdown: written?.guestShutdown ?? watch.guestShutdown,
     onIoError: written?.onIoError ?? watch.onIoError,
     missingVms: written?.missingVms ?? watch.missingVms,
+    readinessEveryMs: msOr(written?.readinessEvery, watch.readinessEveryMs),
     restartBudget: {
       restarts: written?.restartBudget?.restarts ?? watch.restartBudget.restarts,
       perMs: msOr(written?.restartBudget?.per, watch.restartBudget.perMs),

@@ -185,6 +185,9 @@ const watch = z.strictObject({
     description:
       'What becomes of a VM that stops on a host that lives. Default: restart; leave where a host is driven through vCenter, whose own HA restarts it.',
   }),
+  readinessEvery: duration.optional().meta({
+    description: 'How often it is surveyed whether every VM would come back now. Default: 30m.',
+  }),
   restartBudget: z.strictObject({ restarts: count(1).optional(), per: duration.optional() }).optional(),
 }) satisfies z.ZodType<WatchConfig>;
 

@@ -78,6 +78,7 @@ export interface WatchConfig {
   guestShutdown?: GuestShutdown | undefined;
   onIoError?: OnIoError | undefined;
   missingVms?: 'restart' | 'leave' | undefined;
+  readinessEvery?: DurationText | undefined;
   restartBudget?: { restarts?: number | undefined; per?: DurationText | undefined } | undefined;
 }
 
