@@ -14,6 +14,7 @@ import { nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
 import { clear, raise } from './incident';
 import { whenRebooted } from './watch-boot';
+import { placesFor } from './watch-left-down';
 import { askForVm, observedVm } from './watch-orders';
 import type { HostMemory, Suspicion, WatchedCluster } from './watched-cluster';
 
@@ -148,6 +149,8 @@ async function takeUp(watch: WatchedCluster, host: Host, due: Due, begunMs: numb
   const vm = await noteMissing(watch, due);
   const before = await watch.env.inventory.incidents({ vmId: vm.vmId, limit: incidentsRead });
   if (!mayTakeUp(before, vm.observed.at, begunMs, Date.now())) return;
+  // With no room for it the next one would come to nothing as well: it is waited for, and the budget is not spent on it.
+  if (before[0]?.outcome === 'partially-recovered' && !(await placesFor(watch, [vm])).has(vm.vmId)) return;
   const how = due.seen === undefined ? 'is not on its list' : `is ${due.seen.state} (${due.seen.reason})`;
   suspicion.askAtMs = await askForVm(watch, vm, `${vm.name} is to run on ${host.id}, and ${how}`);
 }

@@ -16,6 +16,7 @@ import { learn } from './learn';
 import { readinessActivities } from './readiness';
 import { whenRebooted } from './watch-boot';
 import { surveyIfDue } from './watch-readiness';
+import { type LeftDownMemory, retryLeftDown } from './watch-left-down';
 import { whenHeard, whenSilent } from './watch-silence';
 import { compareVms } from './watch-vms';
 import { type Supervision, WatchedCluster } from './watched-cluster';
@@ -33,6 +34,8 @@ const definitionsEveryMs = 60_000;
 const seenEveryMs = 10_000;
 /** Rounds of a host that stays silent grow apart up to this many intervals, so that it costs little and its return is still seen soon. */
 const silentIntervalsMax = 4;
+/** What was left down is looked after so seldom: nothing but room makes a difference, and that comes seldom too. */
+const leftDownIntervals = 5;
 /** A survey that failed. */
 const surveyRetryMs = 60_000;
 /** Each pause differs by up to this share, so that the looks at many hosts do not fall together. */
@@ -79,7 +82,15 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
         await pause(waitMs * (1 + jitterShare * Math.random()));
       }
     };
-    await Promise.all([claiming(), surveying(), ...cluster.hosts.map(watchHost)]);
+    const memory: LeftDownMemory = { left: new Map(), askAtMs: new Map() };
+    const bringingBack = async (): Promise<void> => {
+      if (supervision === undefined) return;
+      for (;;) {
+        await unlessFaulty(() => retryLeftDown(watch, memory));
+        await pause(input.everyMs * leftDownIntervals);
+      }
+    };
+    await Promise.all([claiming(), surveying(), bringingBack(), ...cluster.hosts.map(watchHost)]);
   },
 });
 
