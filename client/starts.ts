@@ -11,10 +11,11 @@ import {
 import { armCommand, disarmedBy, disarmedSentence } from '../domain/armed';
 import { DriverFault, fault } from '../domain/faults';
 import type { Fleet } from '../domain/fleet';
-import { type ClusterId, incidentId, type IncidentTarget, workflowIds } from '../domain/ids';
+import { type ClusterId, incidentId, type IncidentId, type IncidentTarget, workflowIds } from '../domain/ids';
 import type { IncidentRecord, Trigger } from '../domain/records';
 import type { InventoryPort } from '../activities/ports';
 import { defaultTaskQueue, type RunMemo } from '../workflows/inputs';
+import type { FailedAgain } from '../workflows/messages';
 import { subject } from '../workflows/search-attributes';
 import type { Request, StartAnswer, WorkflowType } from './answers';
 import { isGone, isUnanswered, Refusal, temporalUnreachable, updateRefusal } from './errors';
@@ -37,6 +38,8 @@ export interface FrontDoor {
 
 /** How long a trigger may wait for a worker to take it before the incident goes on without it. */
 const addTriggerMs = 5_000;
+/** It looks at the host first, with all patience that a silent one takes. */
+const failedAgainMs = 15_000;
 /** Rounds of "it was open, and closed while we knocked" before it is given up as nonsense. */
 const roundsMax = 5;
 
@@ -140,8 +143,38 @@ export class Starts {
     const last = await lastRun(this.door.client, open.workflowId);
     if (last?.status.name !== 'RUNNING') return 'run-gone';
     // A recovery and a readmission share the host's ID, and are not the same.
+    if (last.type === 'readmitHost' && wanted.type === 'recoverHost') return this.failedAgain(last, wanted);
     if (!isSameWork(last, open.incidentId, wanted)) return busyAnswer(this.door, last);
     return this.sameAnswer(last, open.incidentId, wanted);
+  }
+
+  /** A host that fails while it is readmitted: the run that holds its ID goes on as its recovery, unless the host answers. */
+  private async failedAgain(
+    run: WorkflowExecutionDescription,
+    wanted: Wanted,
+  ): Promise<StartAnswer | 'run-gone'> {
+    const handle = this.door.client.workflow.getHandle(run.workflowId);
+    const { request } = wanted;
+    const order: FailedAgain = { ...triggerOf(request), needsApproval: request.needsApproval === true };
+    try {
+      const id = await this.door.client.withDeadline(Date.now() + failedAgainMs, () =>
+        handle.executeUpdate<IncidentId, [FailedAgain]>('hostFailedAgain', { args: [order] }),
+      );
+      const { workflowId } = run;
+      return {
+        answer: 'started',
+        rehearsal: false,
+        incidentId: id,
+        workflowId,
+        runId: undefined,
+        type: wanted.type,
+      };
+    } catch (error) {
+      if (isGone(error)) return 'run-gone';
+      const isNo = updateRefusal(error) !== undefined || isUnanswered(error) || isUpdateTimeout(error);
+      if (isNo) return busyAnswer(this.door, run);
+      throw error;
+    }
   }
 
   private async sameAnswer(

@@ -48,6 +48,10 @@ export interface HostFailed {
 }
 export const hostFailedSignal = defineSignal<[HostFailed]>('hostFailed');
 
+/** To a `readmitHost`: its host is said to have failed again. Refused while the host answers; otherwise the run goes on as its recovery. */
+export type FailedAgain = Trigger & { readonly needsApproval: boolean };
+export const hostFailedAgainUpdate = defineUpdate<IncidentId, [FailedAgain]>('hostFailedAgain');
+
 /** What a person said to the incident and its fence must hear; `join` is the incident's own, with its workflow ID for `by`. */
 export interface FenceOrder extends Said {
   readonly order: 'attest' | 'abort' | 'hold' | 'resume' | 'join';

@@ -14,7 +14,7 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   fenceHost: [...endings.fenceHost, 'cancelled'],
   releaseLocks: endings.releaseLocks,
   restartVm: [...endings.restartVm, failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
-  readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed'],
+  readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed', 'continued'],
   migrateVolume: [
     ...endings.migrateVolume,
     ...[failureTypes.compensated, failureTypes.stuck, 'continued', 'cancelled'],

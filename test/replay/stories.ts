@@ -303,6 +303,39 @@ export const stories: Readonly<Record<string, Story>> = {
       ];
     },
   },
+  'a host that fails again while it is readmitted': {
+    async tell(s) {
+      const a = s.host('a');
+      s.controls.cutPower(a);
+      await ended(await s.recoverHost('a'));
+      s.controls.powerOn(a);
+      s.controls.addRule({
+        ...{ id: 'hangs', port: 'hypervisor', call: 'list', target: a },
+        then: { kind: 'hang', ms: 3_000 },
+      });
+      const id = incidentId({ kind: 'host', hostId: a }, 2);
+      const run = await s.client.workflow.start('readmitHost', {
+        ...{ workflowId: workflowIds.host(a), taskQueue: s.taskQueue },
+        args: [
+          {
+            ...{ hostId: a, clusterId: s.spec.clusters[0]?.id, mode: 'act', epoch: 2 },
+            ...{ incidentId: id, trigger: testTrigger() },
+          },
+        ],
+      });
+      await eventually('its incident', async () => (await s.inventory.incident(id)) !== undefined);
+      s.controls.cutPower(a);
+      const again = { ...testTrigger('it is down again'), needsApproval: false };
+      await run.executeUpdate(messages.hostFailedAgainUpdate, { args: [again] });
+      await ended(s.client.workflow.getHandle(run.workflowId));
+      return [
+        {
+          pins: 'continued-as-a-recovery',
+          run: s.client.workflow.getHandle(run.workflowId, run.firstExecutionRunId),
+        },
+      ];
+    },
+  },
   ...moveStories,
   'a watch that is called off': {
     async tell(s) {

@@ -3,7 +3,7 @@ import { RecoveryClient } from '../../client/recovery-client';
 import { workflowIds, type VmId } from '../../domain/ids';
 import { judge } from '../support/judge';
 import { discover, type RecoverySystem } from '../support/recovery-system';
-import { actsOn, failureOf, systems } from '../support/story';
+import { actsOn, eventually, failureOf, systems } from '../support/story';
 
 const begin = systems();
 const request = { by: 'alice', reason: 'its power supply was replaced', source: 'operator' } as const;
@@ -84,4 +84,52 @@ it('is refused while a recovery of the host is under way, and refuses nothing of
   system.controls.cutPower(a, { bmcToo: true });
   await system.recoverHost('a');
   expect(await door(system).readmitHost(a, request)).toMatchObject({ answer: 'busy', type: 'recoverHost' });
+});
+
+describe('a host that fails again while it is readmitted', () => {
+  /** The readmission is under way, and the host's list does not come. */
+  async function underWay() {
+    const { system, a } = await returned();
+    system.controls.addRule({
+      ...{ id: 'hangs', port: 'hypervisor', call: 'list', target: a },
+      then: { kind: 'hang', ms: 3_000 },
+    });
+    await door(system).readmitHost(a, request);
+    await eventually('it is asked for its list', () => system.controls.struck('hangs') > 0);
+    return { system, a };
+  }
+  const report = { source: 'webhook', by: 'alertmanager', reason: 'hv-a does not answer' } as const;
+
+  it('is recovered under the same ID, as an incident of its own', async () => {
+    const { system, a } = await underWay();
+    system.controls.cutPower(a);
+    const answer = await door(system).recoverHost(a, report);
+    expect(answer).toMatchObject({ answer: 'started', type: 'recoverHost' });
+    expect(await runOf(system).result()).toMatchObject({
+      incidentId: answer.incidentId,
+      outcome: 'recovered',
+    });
+    const [third, second] = await system.inventory.incidents({ hostId: a, limit: 2 });
+    expect(third).toMatchObject({
+      epoch: 3,
+      incidentId: answer.incidentId,
+      triggers: [{ by: 'alertmanager' }],
+    });
+    expect(second).toMatchObject({
+      epoch: 2,
+      outcome: 'aborted',
+      summary: expect.stringContaining('failed again') as string,
+    });
+    expect(await system.inventory.evidenceFor(a)).toBeDefined();
+    await judge(system);
+  });
+
+  it('is readmitted all the same when the report is a late one: it answers', async () => {
+    const { system, a } = await underWay();
+    expect(await door(system).recoverHost(a, report)).toMatchObject({ answer: 'busy', type: 'readmitHost' });
+    system.controls.clearRules();
+    expect(await runOf(system).result()).toMatchObject({ kind: 'readmitted' });
+    expect((await system.inventory.host(a))?.standing).toBe('in-service');
+    await judge(system);
+  });
 });
