@@ -5,6 +5,7 @@ import { fenceActivities } from './fence';
 import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
 import { missingVmActivities } from './missing-vm';
+import { shutDownActivities } from './shut-down';
 import { pausedVmActivities } from './paused-vm';
 import { moveVolumeActivities } from './move-volume';
 import { planActivities } from './plan';
@@ -37,6 +38,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...restartVmActivities(env),
     ...rehearseStartActivities(env),
     ...missingVmActivities(env),
+    ...shutDownActivities(env),
     ...pausedVmActivities(env),
     ...readmitActivities(env),
     ...moveVolumeActivities(env),

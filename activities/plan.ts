@@ -29,9 +29,11 @@ export const planActivities = (env: Environment) => ({
   }): Promise<Plan> {
     // Read anew: between the incident's beginning and the proof that the host is off, hours may lie in which it took further VMs.
     const here = (await rosterOf(env, input.hostId)).map((v) => v.vmId);
-    const vms = (await env.inventory.vms({ ids: [...new Set([...input.vmIds, ...here])] })).sort(
-      (a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1),
-    );
+    const all = await env.inventory.vms({ ids: [...new Set([...input.vmIds, ...here])] });
+    // What a person has stopped since the incident began stays down.
+    const vms = all
+      .filter((vm) => vm.desired === 'running')
+      .sort((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1));
     const named = (vm: VmRecord, target: HostId | undefined, why?: string) => ({
       vmId: vm.vmId,
       name: vm.name,

@@ -13,6 +13,7 @@ import { mayTakeUp, type VmFinding, vmFinding } from '../domain/watch-rules';
 import { nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
 import { clear, raise } from './incident';
+import { stoppingAlert } from './shut-down';
 import { whenRebooted } from './watch-boot';
 import { placesFor } from './watch-left-down';
 import { askForVm, observedVm } from './watch-orders';
@@ -113,7 +114,7 @@ async function actOn(
   const patience = shutDownGraces * (goingDown > 1 ? severalAtOnce : 1);
   const shutDownMs = watch.cluster.policy.watch.vmGraceMs * patience;
   for (const { vm, suspicion } of due) {
-    if (suspicion.finding === 'started') await want(watch, vm, 'running');
+    if (suspicion.finding === 'started' && !(await isStopping(watch, vm))) await want(watch, vm, 'running');
     if (suspicion.finding === 'shut-down' && begunMs - suspicion.sinceMs >= shutDownMs)
       await leaveStopped(watch, host, vm);
   }
@@ -154,6 +155,10 @@ async function takeUp(watch: WatchedCluster, host: Host, due: Due, begunMs: numb
   const how = due.seen === undefined ? 'is not on its list' : `is ${due.seen.state} (${due.seen.reason})`;
   suspicion.askAtMs = await askForVm(watch, vm, `${vm.name} is to run on ${host.id}, and ${how}`);
 }
+
+/** Asked to shut down by a person, and not down yet. */
+const isStopping = async ({ env }: WatchedCluster, vm: VmRecord): Promise<boolean> =>
+  (await env.inventory.alerts({ open: true })).some((a) => a.key === stoppingAlert(vm));
 
 /** The record says what is seen; of a VM that no list shows nobody else writes it. */
 async function noteMissing(watch: WatchedCluster, { vm, seen }: Due): Promise<VmRecord> {

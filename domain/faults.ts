@@ -46,6 +46,11 @@ export const faultTable = {
     sentence: '{host} refused to start {vm}: {detail}',
     next: 'cure the cause named, then vmedic vm restart {vm}',
   },
+  SHUT_DOWN_REFUSED: {
+    class: 'permanent',
+    sentence: '{host} did not ask the guest of {vm} to shut down: {detail}',
+    next: 'shut it down from within, then vmedic vm stop {vm} --reason "..."',
+  },
   PAUSED_VM_REFUSED: {
     class: 'permanent',
     sentence: 'Nothing was done about {vm}, which stood paused on {host}: {detail}',

@@ -51,6 +51,7 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
       define: (host, ...rest) => at(host).hypervisor.define(host, ...rest),
       start: (permit, ...rest) => at(permit.target).hypervisor.start(permit, ...rest),
       resume: (permit, ...rest) => at(permit.target).hypervisor.resume(permit, ...rest),
+      shutDown: (host, ...rest) => at(host).hypervisor.shutDown(host, ...rest),
       endPaused: (host, ...rest) => at(host).hypervisor.endPaused(host, ...rest),
       undefine: (host, ...rest) => at(host).hypervisor.undefine(host, ...rest),
       disableAutostart: (host, ...rest) => at(host).hypervisor.disableAutostart(host, ...rest),

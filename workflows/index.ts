@@ -6,4 +6,5 @@ export { recoverHost } from './recover-host';
 export { readmitHost } from './readmit-host';
 export { releaseLocks } from './release-locks';
 export { restartVm } from './restart-vm';
+export { stopVm } from './stop-vm';
 export { watchFleet } from './watch-fleet';

@@ -2,6 +2,7 @@
 import type { LevelInput } from '../activities/fence';
 import type { IncidentBrief } from '../activities/incident';
 import type { ReadinessSummary } from '../activities/readiness';
+import type { StopVmInput, StopVmResult } from '../activities/shut-down';
 import type { FenceEvidence } from '../domain/evidence';
 import type { Fault } from '../domain/faults';
 import type { ClusterId, HostId, IncidentId, PoolId, VmId } from '../domain/ids';
@@ -173,6 +174,8 @@ export interface MigrateVolumeResult {
   readonly would: readonly string[];
 }
 
+export type { StopVmInput, StopVmResult };
+
 export interface CheckReadinessInput {
   readonly clusterId: ClusterId;
   /** A person says that passwords were corrected: devices that refused a login are asked again. */
@@ -184,12 +187,14 @@ export interface CheckReadinessInput {
  */
 export const endings = {
   checkReadiness: ['checked'],
+  stopVm: ['stopped', 'still-running'],
   fenceHost: ['fenced', 'alive-again', 'degraded', 'aborted', 'rehearsed'],
   releaseLocks: ['free', 'blocked'],
   restartVm: ['running', 'guest-degraded'],
   migrateVolume: ['moved', 'rehearsed'],
 } as const satisfies {
   readonly checkReadiness: readonly ReadinessSummary['kind'][];
+  readonly stopVm: readonly StopVmResult['kind'][];
   readonly fenceHost: readonly FenceHostResult['kind'][];
   readonly releaseLocks: readonly ReleaseLocksResult['kind'][];
   readonly restartVm: readonly VmResult['phase'][];

@@ -51,6 +51,8 @@ export interface HypervisorPort {
   resume(permit: ResumePermit, signal: AbortSignal): Promise<ActOutcome>;
   /** Ends the process of a VM that stands paused there, as a crash would. Not there, or at rest, is `ok`; one that runs is `refused`. */
   endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
+  /** Asks the guest to shut down, as its power button would; it may take its time, or not react. At rest, or not there, is `ok`. */
+  shutDown(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Takes the definition away. Refused while the VM runs there. Not known there is `ok`. */
   undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Keeps the host from starting the VM by itself at boot. */

@@ -260,6 +260,8 @@ export const started = named(
   }),
 );
 
+export const stopping = named('Stopping', z.object({ workflowId: z.string(), runId: z.string() }));
+
 export const ordered = named('Ordered', z.object({ incidentId: z.string(), answer: z.string() }));
 
 export const page = <T extends z.ZodType>(name: string, item: T) =>

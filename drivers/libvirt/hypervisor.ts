@@ -161,6 +161,24 @@ class Libvirt implements LibvirtHypervisor {
     return this.freePaused(host, vm, 'resume', aged, signal);
   }
 
+  async shutDown(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    const connection = this.connection(host);
+    const before = await this.stateBefore(connection, vm, signal);
+    if ('kind' in before) return before;
+    const { seen } = before;
+    if (seen === undefined || seen.state === 'shut-off' || seen.state === 'crashed') return ok;
+    const answer = await this.send(
+      connection,
+      () => undefined,
+      [`shutdown ${vm}`],
+      this.deadlines.defineMs,
+      signal,
+    );
+    if (answer.kind !== 'answered') return outcomeOf(answer, 'shutdown', host, seen.name);
+    if (answer.errors === '' || noSuchDomain.test(answer.errors)) return ok;
+    return refused(fault('SHUT_DOWN_REFUSED', { host, vm: seen.name, detail: errorSentence(answer.errors) }));
+  }
+
   endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
     return this.freePaused(host, vm, 'destroy', () => undefined, signal);
   }

@@ -15,7 +15,10 @@ export interface PortCall {
   readonly args: readonly unknown[];
 }
 
-const hypervisorActs: readonly string[] = ['define', 'start', 'undefine', 'disableAutostart'];
+const hypervisorActs: readonly string[] = [
+  ...['define', 'start', 'resume', 'endPaused'],
+  ...['shutDown', 'undefine', 'disableAutostart'],
+];
 
 const moveActs: readonly string[] = ['submit', 'cancel', 'switchOver', 'letGo', 'remove'];
 

@@ -41,7 +41,7 @@ export function portsOver(perform: Perform): SimulatedPorts {
     fencing: calls('fencing', ['status', 'off']),
     hypervisor: calls('hypervisor', [
       ...(['probe', 'list', 'definitions', 'define'] as const),
-      ...(['start', 'resume', 'endPaused', 'undefine', 'disableAutostart'] as const),
+      ...(['start', 'resume', 'endPaused', 'shutDown', 'undefine', 'disableAutostart'] as const),
     ]),
     hostCommands: calls('hostCommands', ['bootId', 'reaches', 'inspectDisks', 'markHealth', 'isHealthy']),
     storageLocks: {

@@ -156,6 +156,11 @@ export class VsphereHypervisor implements HypervisorPort {
     return Promise.resolve(neverPaused(host, vm));
   }
 
+  async shutDown(host: HostId, vm: VmId): Promise<ActOutcome> {
+    const detail = 'guests of vSphere are shut down in vCenter';
+    return Promise.resolve(refused(fault('SHUT_DOWN_REFUSED', { host, vm, detail })));
+  }
+
   async disableAutostart(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
     const vcenter = this.vcenters.of(host);
     return this.acting(vcenter, host, signal, async (view) => {

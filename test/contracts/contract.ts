@@ -17,6 +17,7 @@ export type Need =
   | 'hung-daemon'
   | 'transient-vms'
   | 'paused-vms'
+  | 'asked-shutdown'
   | 'stop-reasons'
   | 'console-output'
   | 'frozen-host'

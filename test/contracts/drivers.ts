@@ -31,6 +31,7 @@ const vcenterLacks = {
   'transient-vms': 'vSphere keeps every VM until a person removes it',
   'paused-vms':
     'vSphere keeps no VM paused: one whose disk fails asks a question, one that is suspended is off',
+  'asked-shutdown': 'guests of vSphere are shut down in vCenter: the driver refuses, and says so',
   'stop-reasons': 'vCenter tells that a VM is off, and not why',
   'hung-daemon': 'vCenter tells no hung host agent from a silent host',
   'frozen-host': 'vCenter tells no frozen host from a silent one',

@@ -400,7 +400,34 @@ const paused: readonly Case[] = [
   },
 ];
 
+const shuttingDown: readonly Case[] = [
+  {
+    name: 'asks a guest to shut down without ending it by force, and finds nothing to do for one at rest',
+    needs: 'asked-shutdown',
+    async run(s) {
+      const running = await s.startedVm(s.a, 'persistent');
+      const resting = await s.definedVm(s.a);
+      for (const { vmId } of [running, resting, running])
+        expect(await s.port.shutDown(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
+      // A guest without ACPI does not hear it, and runs on: both are what a host answers for.
+      expect(['running', 'in-transition', 'shut-off']).toContain((await seen(s, s.a, running.vmId))?.state);
+      expect(await seen(s, s.a, resting.vmId)).toMatchObject({ state: 'shut-off' });
+    },
+  },
+  {
+    name: 'never says that a guest of a host without power was asked',
+    needs: 'asked-shutdown',
+    async run(s) {
+      const { vmId } = await s.startedVm(s.a, 'persistent');
+      await s.world.powerOff(s.a);
+      const call = s.port.shutDown(s.a, vmId, notAborted());
+      await within(s.patienceMs, call);
+      expect(['unreachable', 'unknown']).toContain((await call).kind);
+    },
+  },
+];
+
 export const hypervisorContract: readonly Case[] = [
   ...[...probing, ...listing, ...defining, ...starting],
-  ...paused,
+  ...[...paused, ...shuttingDown],
 ];

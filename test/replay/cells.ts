@@ -19,6 +19,7 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
     ...endings.migrateVolume,
     ...[failureTypes.compensated, failureTypes.stuck, 'continued', 'cancelled'],
   ],
+  stopVm: endings.stopVm,
   watchFleet: ['cancelled'],
   checkReadiness: endings.checkReadiness,
 };

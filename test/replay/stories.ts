@@ -336,6 +336,24 @@ export const stories: Readonly<Record<string, Story>> = {
       ];
     },
   },
+  'a VM that is asked to shut down, and one whose guest does not react': {
+    async tell(s) {
+      const order = (name: string) =>
+        s.client.workflow.start('stopVm', {
+          ...{ workflowId: workflowIds.vm(s.vm(name)), taskQueue: s.taskQueue },
+          args: [{ vmId: s.vm(name), name, by: 'tester', reason: 'test', patienceMs: 300 }],
+        });
+      const stopped = await order('vm-001');
+      await ended(stopped);
+      s.controls.freezeGuest(s.host('b'), s.vm('vm-002'), true);
+      const deaf = await order('vm-002');
+      await ended(deaf);
+      return [
+        { pins: 'stopped', run: stopped },
+        { pins: 'still-running', run: deaf },
+      ];
+    },
+  },
   ...moveStories,
   'a watch that is called off': {
     async tell(s) {

@@ -75,7 +75,7 @@ export async function round(desk: Desk, { plan, controls }: PlannedWorld, healed
   return busy;
 }
 
-async function answer(
+export async function answer(
   desk: Desk,
   hosts: readonly HostSnapshot[],
   id: HostId,

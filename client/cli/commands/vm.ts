@@ -2,6 +2,8 @@ import { Option, type Command } from 'commander';
 import type { HostRecord, VmRecord } from '../../../domain/records';
 import { knownHost, knownVm } from '../../known';
 import { runsNow } from '../../troubles';
+import { stopVm } from '../../stop-vm';
+import { audited } from '../audited';
 import { byHand } from '../by-hand';
 import {
   addCommand,
@@ -55,6 +57,27 @@ export function addVmCommands(program: Command, state: Program): void {
       );
     },
   });
+  addCommand(vm, state, {
+    usage: 'start <vm>',
+    summary: 'the same as restart: start a VM that does not run; from then on it is to run',
+    examples: ['vmedic vm start web-1 --reason "the work is done" --wait'],
+    options: startOptions(state.io, 'optional'),
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      const vm = argument(context, 0);
+      return conclude(
+        context,
+        await askedFor(context, 'restartVm', vm, () => recoveries.restartVm(vm, requestOf(context))),
+      );
+    },
+  });
+  addCommand(vm, state, {
+    usage: 'stop <vm>',
+    summary: "ask a VM's guest to shut down; it stays down, and is nobody's failure, until it is started",
+    examples: ['vmedic vm stop web-1 --reason "its disk is being replaced"'],
+    options: askingOptions(state.io, 'required'),
+    run: stop,
+  });
   for (const [name, to, summary] of [
     ['protect', true, 'bring this VM back when it or its host fails'],
     ['unprotect', false, "leave this VM alone: planned work on it is nobody's failure"],
@@ -81,6 +104,27 @@ export function addVmCommands(program: Command, state: Program): void {
     ],
     run: migrate,
   });
+}
+
+async function stop(context: Context): Promise<ExitCode> {
+  const session = await context.session();
+  const { client, settings } = await session.temporal();
+  const door = { client, inventory: session.inventory, address: settings.address };
+  const vm = argument(context, 0);
+  const done = await audited(
+    context,
+    { action: 'stopVm', target: vm },
+    async () => {
+      const stopping = await stopVm(door, vm, requestOf(context));
+      return { name: stopping.name, workflowId: stopping.workflowId, ...(await stopping.result()) };
+    },
+    ({ kind }) => kind,
+  );
+  const { paint } = context.out;
+  const stopped = done.kind === 'stopped';
+  const next = stopped ? `vmedic vm start ${done.name} --reason "..."` : `vmedic vm show ${done.name}`;
+  context.out.result(done, `${done.name}: ${done.sentence}\n  ${paint.dim('next:')} ${next}`);
+  return stopped ? exitCodes.done : exitCodes.partly;
 }
 
 async function protect(context: Context, to: boolean): Promise<ExitCode> {

@@ -3,7 +3,8 @@ import type { Request, StartAnswer } from '../../answers';
 import { withRecoveries } from '../door';
 import { Problem } from '../problems';
 import { type Answer, type Asked, route, type Route } from '../route';
-import { moveBody, nameText, restartBody, startBody, started } from '../schemas';
+import { stopVm } from '../../stop-vm';
+import { moveBody, nameText, restartBody, saidBody, startBody, started, stopping } from '../schemas';
 import { onBehalf } from '../serve';
 
 type Start = z.output<typeof startBody>;
@@ -110,6 +111,30 @@ export const startRoutes: readonly Route[] = [
       return answerOf(
         await withRecoveries(door, (of) => of.migrateVolume(asked.params.vm, disk, to, requestOf(asked))),
       );
+    },
+  }),
+  route({
+    ...{ method: 'post', path: '/v1/vms/{vm}/stop', tag: 'vms', needs: 'operator' },
+    summary: 'Ask the guest of a VM to shut down: it stays down, and is not missed, until it is started',
+    params: z.object({ vm: nameText }),
+    body: saidBody,
+    answers: {
+      202: { says: 'Asked for; Location is the run that follows it to its end.', schema: stopping },
+    },
+    change: ({ params, body }) => ({ action: 'stopVm', target: params.vm, reason: body.reason }),
+    handle: async (asked, door) => {
+      const { client, settings } = await door.temporal();
+      const { inventory, taskQueue } = door;
+      const at = {
+        client,
+        inventory,
+        address: settings.address,
+        ...(taskQueue !== undefined && { taskQueue }),
+      };
+      const request = { source: 'api', by: onBehalf(asked), reason: asked.body.reason } as const;
+      const { workflowId, runId } = await stopVm(at, asked.params.vm, request);
+      const location = `/v1/runs/${encodeURIComponent(workflowId)}`;
+      return { status: 202, body: { workflowId, runId }, headers: { location } };
     },
   }),
 ];

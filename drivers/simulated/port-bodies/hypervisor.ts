@@ -103,6 +103,15 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
         return ok;
       }),
 
+    shutDown: (host, vm, context) =>
+      act(world, host, world.costs.defineMs, context, () => {
+        const process = world.processOf(vm, host);
+        // One that stands still does not hear it.
+        if (process?.state === 'running' && process.guestFrozen !== true)
+          world.endProcess(process, 'shutdown');
+        return ok;
+      }),
+
     undefine: (host, vm, context) =>
       act(world, host, world.costs.defineMs, context, (state) => {
         if (world.processOf(vm, host) !== undefined)

@@ -1,0 +1,93 @@
+/**
+ * A shutdown that somebody asked VMedic for. What is wanted is written first, so that a VM that is down on purpose is nobody's failure, whoever
+ * dies meanwhile; an alert of severity `info` says that it is under way, and keeps the watch from taking a VM that still runs for one that
+ * somebody has started again.
+ */
+import { limits } from '../domain/limits';
+import { isAtRest } from '../domain/observations';
+import type { VmId } from '../domain/ids';
+import type { VmRecord } from '../domain/records';
+import { mustBeArmed } from './armed';
+import { type Environment, lookEveryMs, pause, recordedVm, signal } from './environment';
+import { faultOf } from './fault-boundary';
+import { clear, raise } from './incident';
+
+export interface StopVmInput {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly by: string;
+  readonly reason: string;
+  /** `limits.shutDownMsMax` when left out. */
+  readonly patienceMs?: number;
+}
+
+/** `still-running`: its guest did not react, or its hypervisor refused to ask it. Nothing is ever forced. */
+export interface StopVmResult {
+  readonly kind: 'stopped' | 'still-running';
+  readonly sentence: string;
+}
+
+/** Open for as long as a shutdown of the VM is under way. */
+export const stoppingAlert = (vm: Pick<VmRecord, 'vmId'>): string => `stopping:${vm.vmId}`;
+
+export const shutDownActivities = (env: Environment) => ({
+  /** Repeated it finds the VM at rest, or asks its guest again. Never ends a process. */
+  async shutDownVm(input: StopVmInput): Promise<StopVmResult> {
+    const vm = await recordedVm(env, input.vmId);
+    await mustBeArmed(env, vm.clusterId);
+    const key = stoppingAlert(vm);
+    const sentence = `${vm.name} is being shut down for ${input.by}: ${input.reason}`;
+    await raise(env, undefined, { key, severity: 'info', sentence, nextCommand: undefined });
+    await want(env, vm, 'stopped');
+    const result = await untilAtRest(env, vm, Date.now() + (input.patienceMs ?? limits.shutDownMsMax));
+    // It runs, and goes on running: left as "not wanted", nobody would bring it back when its host fails.
+    if (result.kind === 'still-running') await want(env, vm, 'running');
+    await clear(env, key);
+    return result;
+  },
+});
+
+async function untilAtRest(env: Environment, vm: VmRecord, deadline: number): Promise<StopVmResult> {
+  let askedMs = 0;
+  let last = 'its guest did not react';
+  for (;;) {
+    const { hostId } = await recordedVm(env, vm.vmId);
+    if ((await env.inventory.evidenceFor(hostId)) !== undefined)
+      return { kind: 'stopped', sentence: `it is down with ${hostId}, and stays down` };
+    try {
+      const seen = (await env.lists.read(hostId)).vms.find((v) => v.vmId === vm.vmId);
+      if (seen === undefined || isAtRest(seen.state))
+        return {
+          kind: 'stopped',
+          sentence: `it is shut down on ${hostId}, and stays down until it is started`,
+        };
+      last = `it is ${seen.state} (${seen.reason}) on ${hostId}: its guest did not react`;
+      // A guest that is booting does not hear it, so it is said again.
+      if (Date.now() - askedMs >= limits.shutDownAgainMs) {
+        askedMs = Date.now();
+        const outcome = await env.hypervisor.shutDown(hostId, vm.vmId, signal());
+        if (outcome.kind === 'refused') return { kind: 'still-running', sentence: outcome.fault.sentence };
+      }
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined) throw error;
+      last = known.sentence;
+    }
+    if (Date.now() >= deadline)
+      return { kind: 'still-running', sentence: `${last}. Nothing was forced; ask again, or end it by hand` };
+    await pause(lookEveryMs);
+  }
+}
+
+async function want(env: Environment, { vmId }: VmRecord, desired: VmRecord['desired']): Promise<void> {
+  for (;;) {
+    const now = await recordedVm(env, vmId);
+    if (now.desired === desired) return;
+    try {
+      await env.inventory.updateVm(vmId, now.version, { desired });
+      return;
+    } catch (error) {
+      if (faultOf(error)?.code !== 'RECORD_CHANGED') throw error;
+    }
+  }
+}

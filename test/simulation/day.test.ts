@@ -1,0 +1,26 @@
+/** Days of flapping, splits and lost events. `VMEDIC_SEED=n` runs one of them again; `VMEDIC_SOAK=true` runs many long ones. */
+import { judge } from '../support/judge';
+import { aDay, type DayResult } from './day';
+
+const soak = process.env['VMEDIC_SOAK'] === 'true';
+const only = process.env['VMEDIC_SEED'];
+const seeds = only !== undefined ? [Number(only)] : Array.from({ length: soak ? 20 : 1 }, (_, i) => i + 1);
+const troublesADay = soak ? 150 : 30;
+const patienceMs = 60_000;
+
+it.each(seeds)(
+  'comes to rest after day %i, with every VM running once, where its record says',
+  async (seed) => {
+    let day: DayResult | undefined;
+    try {
+      day = await aDay(seed, troublesADay, patienceMs);
+      expect({ restless: day.restless, after: day.restless.length === 0 ? [] : day.told }).toEqual({
+        restless: [],
+        after: [],
+      });
+      await judge(day.system);
+    } finally {
+      await day?.system.close();
+    }
+  },
+);
