@@ -87,15 +87,15 @@ it('is refused while a recovery of the host is under way, and refuses nothing of
 });
 
 describe('a host that fails again while it is readmitted', () => {
-  /** The readmission is under way, and the host's list does not come. */
+  /** The readmission is under way, and the host's list takes its time. */
   async function underWay() {
     const { system, a } = await returned();
     system.controls.addRule({
-      ...{ id: 'hangs', port: 'hypervisor', call: 'list', target: a },
-      then: { kind: 'hang', ms: 3_000 },
+      ...{ id: 'slow', port: 'hypervisor', call: 'list', target: a },
+      then: { kind: 'delay', ms: 1_500 },
     });
     await door(system).readmitHost(a, request);
-    await eventually('it is asked for its list', () => system.controls.struck('hangs') > 0);
+    await eventually('it is asked for its list', () => system.controls.struck('slow') > 0);
     return { system, a };
   }
   const report = { source: 'webhook', by: 'alertmanager', reason: 'hv-a does not answer' } as const;
