@@ -51,6 +51,12 @@ const startOrder = [
   notAborted(),
 ] as const;
 
+it('shows a VM that QEMU has stopped because its disk failed as paused on an I/O error', async () => {
+  const stopped = "Domain: 'one'\n  state.state=3\n  state.reason=5\n";
+  const port = virshSaying([stopped, `${id} one\n`, `${id}\n`, '', '']);
+  expect((await port.list(host, notAborted())).vms).toMatchObject([{ state: 'paused', reason: 'I/O error' }]);
+});
+
 it('takes a complete answer for a list, an empty one too', async () => {
   const port = virshSaying([stats, `${id} one\n`, `${id}\n`, '', '']);
   expect((await port.list(host, notAborted())).vms).toEqual([

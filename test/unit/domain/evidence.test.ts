@@ -6,6 +6,7 @@ import {
   evidenceIsFresh,
   type FenceEvidence,
   isRefused,
+  issueResumePermit,
   issueStartPermit,
   permitIsFresh,
   type PermitRequest,
@@ -278,5 +279,47 @@ describe('a start permit', () => {
     expect(permitIsFresh(permit, issued + limits.listAgeMsMax + 1)).toBe(false);
     expect(permitIsFresh(permit, issued - limits.clockSkewMsMax - 1)).toBe(false);
     expect(permitIsFresh({ ...permit, issuedAt: 'soon' }, issued)).toBe(false);
+  });
+});
+
+describe('a permit to go on', () => {
+  const stands = (host: HostId, state: VmState | 'absent', ms = 0): Account => ({
+    ...{ hostId: host, by: 'own-list' },
+    list: {
+      ...{ hostId: host, observedAt: at(ms) },
+      vms:
+        state === 'absent' ? [] : [{ vmId: vm, name: 'web', state, reason: 'I/O error', persistent: true }],
+    },
+  });
+  const ask = (accounts: readonly Account[], now = 0) =>
+    issueResumePermit({
+      ...{ vmId: vm, target: a, incidentId: incident, recordVersion: 1, mayHold: [a, b], accounts },
+      ...{ incidentBeganAt: at(0), now: at(now) },
+    });
+
+  it('is given where the VM stands paused and no other host runs it', () => {
+    expect(isRefused(ask([stands(a, 'paused'), stands(b, 'shut-off')]))).toBe(false);
+    expect(isRefused(ask([stands(a, 'paused'), stands(b, 'absent')]))).toBe(false);
+  });
+
+  it.each<[string, readonly Account[], RegExp]>([
+    ['it is at rest there', [stands(a, 'shut-off'), stands(b, 'absent')], /shut-off, not paused/],
+    ['it runs there', [stands(a, 'running'), stands(b, 'absent')], /running, not paused/],
+    ['it is not there', [stands(a, 'absent'), stands(b, 'absent')], /not there, not paused/],
+    ['it runs on another host', [stands(a, 'paused'), stands(b, 'running')], /hv-b says it is running/],
+    ['it stands on another host too', [stands(a, 'paused'), stands(b, 'paused')], /hv-b says it is paused/],
+    ['another host that may hold it was not asked', [stands(a, 'paused')], /hv-b may hold it/],
+    ['the list is older than the incident', [stands(a, 'paused', -1), stands(b, 'absent')], /older than/],
+  ])('is refused when %s', (_, accounts, why) => {
+    expect(refusals(ask(accounts)).join('; ')).toMatch(why);
+  });
+
+  it('is no permit to start, nor the other way round', () => {
+    const paused = [stands(a, 'paused'), stands(b, 'absent')];
+    const request = {
+      ...{ vmId: vm, target: a, incidentId: incident, recordVersion: 1, mayHold: [a, b] },
+      ...{ accounts: paused, incidentBeganAt: at(0), now: at(0) },
+    };
+    expect(refusals(issueStartPermit(request)).join('; ')).toMatch(/says it is paused/);
   });
 });
