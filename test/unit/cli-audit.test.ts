@@ -28,6 +28,8 @@ it.each([
     { action: 'fenceHost (rehearsal)', target: 'hv-a', answer: 'same' },
   ],
   [['vm', 'restart', 'web'], { action: 'restartVm', target: 'web', answer: 'busy' }],
+  [['vm', 'start', 'web'], { action: 'restartVm', target: 'web', answer: 'busy' }],
+  [['vm', 'stop', 'web'], { action: 'stopVm', target: 'web', answer: 'refused: BUSY' }],
   [['host', 'recover', 'hv-x'], { action: 'recoverHost', target: 'hv-x', answer: 'refused: UNKNOWN_HOST' }],
   [['incident', 'abort', 'host-hv-a-1'], { action: 'abort', answer: 'refused: INCIDENT_CLOSED' }],
 ])('%j leaves a row', async (argv, row) => {
