@@ -148,6 +148,22 @@ describe('a start', () => {
       expect.objectContaining({ action: 'migrateVolume', target: `vm-001: vda to ${to}`, answer: '202' }),
     );
   });
+
+  it('of a shutdown is followed as a run, and the VM is not wanted any more', async () => {
+    const { system } = api;
+    const { name, id } = system.spec.vms[0]!;
+    const answer = await api.post(`/v1/vms/${name}/stop`, { body: because });
+    expect(answer).toMatchObject({ status: 202, body: { workflowId: workflowIds.vm(id) } });
+    const run = await waitFor('the run to end', 30_000, async () => {
+      const { body } = await api.get(String(answer.headers['location']));
+      return body['state'] === 'COMPLETED' ? body : undefined;
+    });
+    expect(run).toMatchObject({ type: 'stopVm', result: { kind: 'stopped' } });
+    expect((await system.inventory.vm(id))?.desired).toBe('stopped');
+    expect((await api.get('/v1/audit')).body['items']).toMatchObject([{ action: 'stopVm', answer: '202' }]);
+    const unknown = await api.post('/v1/vms/none/stop', { body: because });
+    expect(unknown).toMatchObject({ status: 404, body: { code: 'UNKNOWN_VM' } });
+  });
 });
 
 describe('an order', () => {

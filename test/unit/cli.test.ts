@@ -209,6 +209,8 @@ describe('every command', () => {
           'vm list',
           'vm show',
           'vm restart',
+          'vm start',
+          'vm stop',
           'vm migrate-volume',
           'vm protect',
           'vm unprotect',
