@@ -18,7 +18,7 @@ it.each(seeds)(
         restless: [],
         after: [],
       });
-      await judge(day.system);
+      await judge(day.system, { noticesLost: true });
     } finally {
       await day?.system.close();
     }

@@ -7,7 +7,12 @@ import type { RecoverySystem } from './recovery-system';
 /** Fails with one line per law broken. `down` are VMs that may be down, because the incident said so and took everything back. */
 export async function judge(
   system: RecoverySystem,
-  expected: { readonly down?: readonly VmId[]; readonly stuck?: readonly VmId[] } = {},
+  expected: {
+    readonly down?: readonly VmId[];
+    readonly stuck?: readonly VmId[];
+    /** Workers went away: what they had stored and not yet told, the outbox tells where there is one, and here nobody does. */
+    readonly noticesLost?: true;
+  } = {},
 ): Promise<void> {
   const journal = system.controls.journal();
   const excuse = (vms: readonly VmId[] | undefined, why: Excuse) =>
@@ -21,5 +26,7 @@ export async function judge(
       ...excuse(expected.stuck, 'stuck'),
     ]),
   };
-  expect(asText(findings(facts))).toEqual([]);
+  const lost = (sentence: string): boolean =>
+    expected.noticesLost === true && sentence.endsWith('was cleared without being raised');
+  expect(asText(findings(facts).filter((f) => !lost(f.sentence)))).toEqual([]);
 }
