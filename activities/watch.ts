@@ -3,6 +3,7 @@
  * stored, so that losing a round, an event or a worker changes only the time. What it learns it learns while hosts live, because a dead host
  * has nothing to give. What it decides it asks of the one front door, where the server refuses the second of two.
  */
+import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
 import type { Cluster, Host } from '../domain/fleet';
 import type { ClusterId, HostId } from '../domain/ids';
@@ -52,6 +53,8 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
   /** Watches until cancelled. Hosts are looked at side by side: a hung one never delays another. */
   async watchCluster(input: { clusterId: ClusterId; everyMs: number }): Promise<void> {
     const cluster = await declared(env, input.clusterId);
+    // Every call about every host listens to it: many are no leak.
+    setMaxListeners(0, signal());
     const watch = new WatchedCluster(env, cluster, supervision);
     const claiming = async (): Promise<never> => {
       for (;;) {

@@ -174,8 +174,9 @@ function heal({ system: { controls } }: Day): void {
 
 async function notInOrder(day: Day): Promise<string[]> {
   const { inventory, spec } = day.system;
-  const [open, records, vms] = await Promise.all([
+  const [open, of, records, vms] = await Promise.all([
     inventory.incidents({ open: true }),
+    inventory.incidents(),
     inventory.hosts(),
     inventory.vms(),
   ]);
@@ -189,7 +190,12 @@ async function notInOrder(day: Day): Promise<string[]> {
       const record = vms.find((v) => v.vmId === vm.id);
       const on = runs.filter((r) => r.vm === vm.id).map((r) => r.on);
       const inPlace = on.length === 1 && on[0] === record?.hostId;
-      return inPlace ? [] : [`${vm.name} runs on [${on.join()}], recorded on ${record?.hostId ?? 'none'}`];
+      if (inPlace) return [];
+      const last = of.find((i) => i.target.kind === 'vm' && i.target.vmId === vm.id);
+      const said = last === undefined ? 'no incident' : `${last.outcome ?? 'open'}: ${last.summary}`;
+      return [
+        `${vm.name} is ${record?.observed.state ?? ''}, ${said}; it runs on [${on.join()}], recorded on ${record?.hostId ?? 'none'}`,
+      ];
     }),
   ];
 }
@@ -200,12 +206,17 @@ function onCall(day: Day): { goesHome(): Promise<void> } {
   const { client, inventory, fleet, taskQueue, controls } = day.system;
   const desk = { client, inventory, fleet, taskQueue };
   const front = new RecoveryClient({ ...desk, address: 'the test server' });
+  const asking = { by: 'person on call', source: 'operator' } as const;
   const lookRound = async (): Promise<void> => {
     for (const { hostId, standing } of await inventory.hosts())
       if (standing === 'quarantined' || standing === 'excluded')
-        await front
-          .readmitHost(hostId, { by: 'person on call', reason: 'it is back', source: 'operator' })
-          .catch(() => undefined);
+        await front.readmitHost(hostId, { ...asking, reason: 'it is back' }).catch(() => undefined);
+    // What an alert asks for: a VM that an incident could not bring back is tried again by itself as well, but no sooner than in a minute.
+    for (const { key } of await inventory.alerts({ open: true })) {
+      const vm = /^vm:(.+)$/.exec(key)?.[1];
+      if (vm !== undefined)
+        await front.restartVm(vm, { ...asking, reason: 'its cause is cured' }).catch(() => undefined);
+    }
     for (const i of await inventory.incidents({ open: true })) {
       const snapshot = controls.snapshot().hosts;
       if (i.target.kind === 'host' && i.nextCommand !== undefined)
