@@ -1,9 +1,9 @@
 import type { HypervisorPort } from '../../activities/ports';
 import type { HostId, VmId } from '../../domain/ids';
-import type { ObservedVm } from '../../domain/observations';
 import type { StoredDefinition } from '../../domain/records';
 import { type ContractCase, eventually, faultCode, notAborted, within } from './contract';
-import { permitFor, resumePermitFor } from './permits';
+import { pausedAndStopping, seen } from './hypervisor-paused.contract';
+import { permitFor } from './permits';
 
 export interface ContractVm {
   readonly vmId: VmId;
@@ -39,9 +39,6 @@ export interface HypervisorSubject {
 }
 
 type Case = ContractCase<HypervisorSubject>;
-
-const seen = async (s: HypervisorSubject, host: HostId, vm: VmId): Promise<ObservedVm | undefined> =>
-  (await s.port.list(host, notAborted())).vms.find((v) => v.vmId === vm);
 
 const noAnswer = ['HYPERVISOR_UNREACHABLE', 'LIST_INCOMPLETE', 'HYPERVISOR_BUSY'];
 
@@ -337,97 +334,7 @@ const starting: readonly Case[] = [
   },
 ];
 
-const paused: readonly Case[] = [
-  {
-    name: 'a paused VM goes on once it is told to, and a second time there is nothing to do',
-    needs: 'paused-vms',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'persistent');
-      await s.world.pause(s.a, vmId);
-      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'paused' });
-      for (let i = 0; i < 2; i += 1)
-        expect(await s.port.resume(resumePermitFor(vmId, s.a), notAborted())).toEqual({ kind: 'ok' });
-      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'running' });
-    },
-  },
-  {
-    name: 'refuses to let a VM go on by a permit that has aged, or one that is at rest',
-    needs: 'paused-vms',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'persistent');
-      await s.world.pause(s.a, vmId);
-      const aged = await s.port.resume(resumePermitFor(vmId, s.a, 600_000), notAborted());
-      expect(aged).toMatchObject({ kind: 'refused', fault: { code: 'PERMIT_REFUSED' } });
-      await s.world.destroy(s.a, vmId);
-      const gone = await s.port.resume(resumePermitFor(vmId, s.a), notAborted());
-      expect(gone).toMatchObject({ kind: 'refused', fault: { code: 'PAUSED_VM_REFUSED' } });
-      expect(await s.world.runsOn(vmId)).toEqual([]);
-    },
-  },
-  {
-    name: 'ends the process of a paused VM, and a second time there is nothing to do',
-    needs: 'paused-vms',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'persistent');
-      await s.world.pause(s.a, vmId);
-      for (let i = 0; i < 2; i += 1)
-        expect(await s.port.endPaused(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
-      expect(await s.world.runsOn(vmId)).toEqual([]);
-      expect(await seen(s, s.a, vmId)).toMatchObject({ state: 'shut-off' });
-    },
-  },
-  {
-    name: 'ends the process of a transient VM that is paused: nothing is left of it',
-    needs: 'paused-vms',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'transient');
-      await s.world.pause(s.a, vmId);
-      expect(await s.port.endPaused(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
-      expect(await s.world.runsOn(vmId)).toEqual([]);
-      expect(await seen(s, s.a, vmId)).toBeUndefined();
-    },
-  },
-  {
-    name: 'refuses to end the process of a VM that runs',
-    needs: 'paused-vms',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'persistent');
-      expect(await s.port.endPaused(s.a, vmId, notAborted())).toMatchObject({
-        ...{ kind: 'refused', fault: { code: 'PAUSED_VM_REFUSED' } },
-      });
-      expect(await s.world.runsOn(vmId)).toEqual([s.a]);
-    },
-  },
-];
-
-const shuttingDown: readonly Case[] = [
-  {
-    name: 'asks a guest to shut down without ending it by force, and finds nothing to do for one at rest',
-    needs: 'asked-shutdown',
-    async run(s) {
-      const running = await s.startedVm(s.a, 'persistent');
-      const resting = await s.definedVm(s.a);
-      for (const { vmId } of [running, resting, running])
-        expect(await s.port.shutDown(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
-      // A guest without ACPI does not hear it, and runs on: both are what a host answers for.
-      expect(['running', 'in-transition', 'shut-off']).toContain((await seen(s, s.a, running.vmId))?.state);
-      expect(await seen(s, s.a, resting.vmId)).toMatchObject({ state: 'shut-off' });
-    },
-  },
-  {
-    name: 'never says that a guest of a host without power was asked',
-    needs: 'asked-shutdown',
-    async run(s) {
-      const { vmId } = await s.startedVm(s.a, 'persistent');
-      await s.world.powerOff(s.a);
-      const call = s.port.shutDown(s.a, vmId, notAborted());
-      await within(s.patienceMs, call);
-      expect(['unreachable', 'unknown']).toContain((await call).kind);
-    },
-  },
-];
-
 export const hypervisorContract: readonly Case[] = [
   ...[...probing, ...listing, ...defining, ...starting],
-  ...[...paused, ...shuttingDown],
+  ...pausedAndStopping,
 ];
