@@ -125,6 +125,12 @@ export const openNfsLocks =
   (options: Omit<NfsLabOptions, 'folder'>, strategy: LockStrategy) =>
   async (): Promise<Opened<StorageLocksSubject>> => {
     const world = await NfsWorld.open(options, strategy);
+    // A case that only asked leaves everybody as they were; bringing them back takes ten seconds.
+    let changed = false;
+    const changing = (act: () => Promise<void>): Promise<void> => {
+      changed = true;
+      return act();
+    };
     const subject: StorageLocksSubject = {
       ...{ pool, strategy, a, b },
       get port() {
@@ -133,12 +139,16 @@ export const openNfsLocks =
       imageOfA: world.nfs.vm('vm-a').image,
       imageOfB: world.nfs.vm('vm-b').image,
       world: {
-        powerOff: (host) => world.nfs.lab.guest(host).powerOff(),
-        lockByStranger: (image) => world.lockByStranger(image),
-        freeImage: (image) => world.freeImage(image),
+        powerOff: (host) => changing(() => world.nfs.lab.guest(host).powerOff()),
+        lockByStranger: (image) => changing(() => world.lockByStranger(image)),
+        freeImage: (image) => changing(() => world.freeImage(image)),
       },
     };
-    return { subject, reset: () => world.reset(), close: () => world.close() };
+    const reset = async (): Promise<void> => {
+      if (changed) await world.reset();
+      changed = false;
+    };
+    return { subject, reset, close: () => world.close() };
   };
 
 export const diskOf = (path: string): VmDisk => ({
