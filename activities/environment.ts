@@ -7,14 +7,17 @@ import type { Timestamp } from '../domain/observations';
 import type { TimelineEntry, VmRecord } from '../domain/records';
 import { HostLists } from './host-lists';
 import type { Ports } from './ports';
+import type { OrdersUnderWay } from './start-order';
 
 export interface Environment extends Ports {
   readonly fleet: Fleet;
   readonly lists: HostLists;
+  /** Starts that were ordered and are not answered yet. */
+  readonly orders: OrdersUnderWay;
 }
 
 export function environment(ports: Ports, fleet: Fleet): Environment {
-  return { ...ports, fleet, lists: new HostLists(ports.hypervisor) };
+  return { ...ports, fleet, lists: new HostLists(ports.hypervisor), orders: new Map() };
 }
 
 /** Between two looks at something that is waited for. */
@@ -56,7 +59,7 @@ export async function recordedVm(env: Environment, id: VmId): Promise<VmRecord> 
   return record;
 }
 
-/** One line of the incident's timeline. `key` makes a repeat by a retried activity harmless. */
+/** One line of the incident's timeline. `key` makes a repeat by a retried activity harmless, and `already` says that it was one. */
 export async function tell(
   env: Environment,
   incident: IncidentId,
@@ -64,6 +67,7 @@ export async function tell(
   kind: TimelineEntry['kind'],
   sentence: string,
   facts: Readonly<Record<string, unknown>> = {},
-): Promise<void> {
-  await env.inventory.appendTimeline(incident, [{ key, kind, sentence, facts, at: nowIso() }]);
+): Promise<'told' | 'already'> {
+  const before = await env.inventory.appendTimeline(incident, [{ key, kind, sentence, facts, at: nowIso() }]);
+  return before.length > 0 ? 'already' : 'told';
 }

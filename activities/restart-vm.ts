@@ -5,13 +5,14 @@
  * - `startVm`: the pivot. The permit is issued anew right before the act, then the target is read until it is known whether the VM runs.
  * - `settleVm`: record, guest health, old definitions. Forward only.
  *
- * The first and the last are mostly a few rows and a look. They are tried once within the workflow task (`oneLook`), which costs an engine
- * an eighth of an activity; what is not done by that is done as an activity of its own, with all the patience it needs. A worker that dies in
- * between leaves nothing that the next one does not find: each reads before it writes.
+ * Each is tried once within the workflow task (`oneLook`), which costs an engine an eighth of an activity; what is not done by that is done as
+ * an activity of its own, with all the patience it needs. A worker that dies in between leaves nothing that the next one does not find: each
+ * reads before it writes, and a start is ordered under a number that the timeline keeps.
  *
  * INVARIANTS:
  * - A definition's sighting is stored before it is made, so that no host that may hold the VM is ever forgotten.
  * - `startVm` answers `not-started` only from the target's own complete list read after the act.
+ * - An order that may have been sent before is known to be so, whoever asks again: by the attempt's number, or by the line in the timeline.
  * - After an unknown start only the same target is tried again, until that host is fenced: the order may still be waiting there.
  */
 import { type Fault, fault } from '../domain/faults';
@@ -21,7 +22,7 @@ import { isAtRest } from '../domain/observations';
 import { placement } from '../domain/placement';
 import type { VmRecord } from '../domain/records';
 import { mustBeArmed } from './armed';
-import { currentDefinition, define, removeStaleDefinitions, takeDefinitionAway } from './definitions';
+import { define, removeStaleDefinitions, takeDefinitionAway } from './definitions';
 import {
   clusterById,
   declaredHost,
@@ -36,8 +37,9 @@ import { faultOf, isOfInventory } from './fault-boundary';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
 import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchRecord } from './settle';
-import { mayStillStart, orderedBefore, startSentence, tellNotStarted } from './orders-left';
-import { contradicted, readBackStart, type Started, withoutPermit } from './start-outcome';
+import { mayStillStart, orderedBefore, tellNotStarted } from './orders-left';
+import { answerOf, orderStart } from './start-order';
+import { readBackStart, type Started, type StartOrder } from './start-outcome';
 import { permitFor, type StartBasis } from './start-permit';
 import { lookForVms } from './where-vms-are';
 
@@ -98,35 +100,35 @@ export const restartVmActivities = (env: Environment) => ({
     await env.inventory.releaseReservation(input.vmId, input.incidentId);
   },
 
-  /** `askedBefore`: this start was asked of the target already and nobody knows what became of it. */
-  async startVm(input: StartBasis & { target: HostId; askedBefore: boolean }): Promise<Started> {
+  async startVm(input: StartOrder): Promise<Started> {
     const vm = await recordedVm(env, input.vmId);
-    await mustBeArmed(env, vm.clusterId);
-    const definition = await currentDefinition(env, vm);
-    const permit = await permitFor(env, vm, input.target, input);
-    if ('running' in permit)
-      return permit.running === input.target
-        ? { kind: 'running' }
-        : contradicted(vm, `it runs on ${permit.running} as well as being asked for on ${input.target}`);
-    if ('refused' in permit) return withoutPermit(env, vm, input, permit.refused);
-    // One line for each time that it is sent: a permit is good for one start.
-    const once = `${vm.vmId}-${input.target}-${permit.permit.issuedAt}`;
-    await tell(env, input.incidentId, `start-${once}`, 'act', startSentence(vm, input.target), permit);
-    const outcome = await env.hypervisor.start(permit.permit, definition, vm.persistent, signal());
-    const started = await readBackStart(env, vm, input, outcome.kind === 'ok' ? undefined : outcome);
+    const sent =
+      input.sent === undefined
+        ? await orderStart(env, vm, input)
+        : await answerOf(env, vm, input, input.sent);
+    if ('kind' in sent) return sent;
+    const started = await readBackStart(env, vm, input, sent);
     // A host that names who holds a lock has refused, whatever else that means.
     if (started.kind === 'not-started' || started.kind === 'contradicted')
-      await tellNotStarted(env, vm, input, once, started.fault);
+      await tellNotStarted(env, vm, input, sent.once, started.fault);
     return started;
   },
 
   async settleVm(
-    input: StartBasis & { target: HostId; mark: HealthMark; health: HealthCheck; oneLook?: true },
+    input: StartBasis & {
+      target: HostId;
+      mark: HealthMark;
+      health: HealthCheck;
+      oneLook?: true;
+      /** A moment ago, with the answer "not yet". */
+      looked?: boolean;
+    },
   ): Promise<Settled> {
     const vm = await switchRecord(env, input.vmId, input.target, input.incidentBeganAt);
     await env.inventory.releaseReservation(vm.vmId, input.incidentId);
     const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
-    const healthy = await becomesHealthy(env, vm, input.target, { ...input.health, waitMs }, input.mark);
+    const check = { ...input.health, waitMs, looked: input.looked === true };
+    const healthy = await becomesHealthy(env, vm, input.target, check, input.mark);
     if (!healthy && input.oneLook === true) return { healthy: 'not-yet' };
     if (!healthy) await mustNotBeAtRest(env, vm, input.target);
     const patienceMs = input.oneLook === true ? 0 : clusterById(env, vm.clusterId).policy.readBackDeadlineMs;

@@ -65,12 +65,15 @@ export async function becomesHealthy(
   env: Environment,
   vm: VmRecord,
   target: HostId,
-  check: HealthCheck & { readonly waitMs: number },
+  check: HealthCheck & { readonly waitMs: number; readonly looked?: boolean },
   mark: HealthMark,
 ): Promise<boolean> {
   if (check.kind === 'running') return true;
   const deadline = Date.now() + check.waitMs;
-  for (let wait: number = lookEveryMs; ; wait = Math.min(wait * 2, healthLookMsMax)) {
+  let wait: number = lookEveryMs;
+  // It was looked at a moment ago, and was not well then.
+  if (check.looked === true) await pause((wait *= 2));
+  for (; ; wait = Math.min(wait * 2, healthLookMsMax)) {
     try {
       if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;
     } catch (error) {

@@ -14,7 +14,36 @@ export type Started =
   | { readonly kind: 'running' }
   | { readonly kind: 'not-started'; readonly fault: Fault }
   | { readonly kind: 'unknown'; readonly fault: Fault }
-  | { readonly kind: 'contradicted'; readonly fault: Fault };
+  | { readonly kind: 'contradicted'; readonly fault: Fault }
+  | { readonly kind: 'not-read-yet'; readonly sent: Sent };
+
+/** A start that was ordered and has to be read back still. */
+export interface Sent {
+  /** What the order came to; undefined when the target said that it was done. */
+  readonly problem: Problem | 'not-answered-yet' | undefined;
+  /** This start was ordered once more before, and that order may still be waiting there. */
+  readonly askedBefore: boolean;
+  /** Names this sending of the order in the timeline. */
+  readonly once: string;
+}
+
+interface Problem {
+  readonly kind: 'refused' | 'unreachable' | 'unknown';
+  readonly fault: Fault;
+}
+
+/** What the start of one attempt is asked with. */
+export interface StartOrder extends StartBasis {
+  readonly target: HostId;
+  /** This start was asked of the target already and nobody knows what became of it. */
+  readonly askedBefore: boolean;
+  /** Which order of the run it is: tried again by whatever worker, it stays the same one. */
+  readonly order: number;
+  /** Within the workflow task: what is not read back by the first look is read back by an activity of its own. */
+  readonly oneLook?: true;
+  /** Ordered already: it is only read back. */
+  readonly sent?: Sent;
+}
 
 export const contradicted = (vm: VmRecord, detail: string): Started => ({
   kind: 'contradicted',
@@ -28,9 +57,11 @@ export const contradicted = (vm: VmRecord, detail: string): Started => ({
 export async function readBackStart(
   env: Environment,
   vm: VmRecord,
-  { target, evidence, askedBefore }: StartBasis & { target: HostId; askedBefore: boolean },
-  problem: { kind: 'refused' | 'unreachable' | 'unknown'; fault: Fault } | undefined,
+  { target, evidence, oneLook }: StartOrder,
+  sent: Sent,
 ): Promise<Started> {
+  const { problem, askedBefore } = sent;
+  if (problem === 'not-answered-yet') return { kind: 'not-read-yet', sent };
   const deadline = Date.now() + clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
   // An order that was not sent says nothing of an earlier one, which may still be waiting there.
   const maybeWaiting = askedBefore || Context.current().info.attempt > 1;
@@ -61,6 +92,7 @@ export async function readBackStart(
       if (known === undefined) throw error;
       last = known;
     }
+    if (oneLook === true) return { kind: 'not-read-yet', sent };
     if (Date.now() < deadline) {
       await pause(lookEveryMs);
       continue;
@@ -86,13 +118,21 @@ function notStarted(vm: VmRecord, evidence: readonly FenceEvidence[], why: Fault
 export async function withoutPermit(
   env: Environment,
   vm: VmRecord,
-  basis: StartBasis & { target: HostId; askedBefore: boolean },
+  basis: StartOrder,
   why: Fault,
 ): Promise<Started> {
-  if (Context.current().info.attempt === 1 && !basis.askedBefore) return { kind: 'not-started', fault: why };
+  const { attempt, isLocal } = Context.current().info;
+  // An attempt within a workflow task is forgotten with its worker: only the timeline knows of it.
+  if (attempt === 1 && !isLocal && !basis.askedBefore) return { kind: 'not-started', fault: why };
   const sentence = startSentence(vm, basis.target);
   const sent = (await env.inventory.timeline(basis.incidentId)).some(
     (e) => e.kind === 'act' && e.sentence === sentence,
   );
-  return sent ? readBackStart(env, vm, basis, undefined) : { kind: 'not-started', fault: why };
+  return sent
+    ? readBackStart(env, vm, basis, {
+        problem: undefined,
+        askedBefore: true,
+        once: `${vm.vmId}-${basis.target}-earlier`,
+      })
+    : { kind: 'not-started', fault: why };
 }

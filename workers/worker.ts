@@ -119,7 +119,8 @@ const workflowOptions = {
   // A killed worker's tasks wait this long for its cache before any worker gets them; the default of 10 s is most of a recovery.
   stickyQueueScheduleToStartTimeout: '2s',
   reuseV8Context: true,
-  maxConcurrentWorkflowTaskExecutions: 40,
+  // A restart keeps its task while it works within it: two incidents' windows (30 each), and room for those who wait for nothing.
+  maxConcurrentWorkflowTaskExecutions: 100,
   // One slot for each restart of the window (30), the watches, and looks beside them.
   maxConcurrentActivityTaskExecutions: 100,
 } as const satisfies Partial<WorkerOptions>;

@@ -34,6 +34,8 @@ export interface Run {
   readonly evidence: FenceEvidence[];
   /** Where a start of this run was ordered: each has to account for itself before the next one. */
   readonly tried: HostId[];
+  /** Starts ordered by this run so far. */
+  orders: number;
   afterRetry: boolean;
   readonly beganAt: string;
   readonly scope: CancellationScope;

@@ -11,7 +11,7 @@ import {
   TemporalFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Prepared } from '../activities/restart-vm';
+import type { Prepared, Started } from '../activities/restart-vm';
 import { type Fault, fault } from '../domain/faults';
 import type { HostId } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -29,6 +29,7 @@ import { waitForPerson } from './stuck-vm';
 
 export const restartVmSteps = ['prepare', 'start', 'settle'] as const;
 type StepName = (typeof restartVmSteps)[number];
+type StartKnown = Exclude<Started, { kind: 'not-read-yet' }>;
 
 export async function restartVm(input: RestartVmInput): Promise<RestartVmResult> {
   const run: Run = {
@@ -47,6 +48,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
     evidence: input.failed === undefined ? [] : [input.failed.evidence],
     afterRetry: false,
     tried: [],
+    orders: 0,
     beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
     scope: new CancellationScope({ cancellable: true }),
   };
@@ -198,13 +200,25 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
  * What fails within the task is tried anew as an activity, whose word counts: it has time, heartbeats and retries. (A local activity's failure
  * comes as it was thrown, and not within an ActivityFailure: seen with SDK 1.24.0.)
  */
-async function firstTry<T>(act: () => Promise<T>): Promise<T | undefined> {
+async function firstTry<T>(act: () => Promise<T>, from?: 'shielded'): Promise<T | undefined> {
   try {
     return await act();
   } catch (error) {
-    if (!(error instanceof TemporalFailure) || isCancellation(error)) throw error;
+    // Where no cancellation reaches, one that comes is a worker's that ends.
+    if (!(error instanceof TemporalFailure) || (isCancellation(error) && from !== 'shielded')) throw error;
     return undefined;
   }
+}
+
+/** The run's next order: within the task, and what is not known by then by an activity. */
+async function startOnce(run: Run, target: HostId, askedBefore: boolean): Promise<StartKnown> {
+  run.orders += 1;
+  const asked = { ...basisOf(run), target, askedBefore, order: run.orders };
+  const tried = await firstTry(() => inTask.startVm({ ...asked, oneLook: true }), 'shielded');
+  if (tried !== undefined && tried.kind !== 'not-read-yet') return tried;
+  const started = await start.startVm(tried === undefined ? asked : { ...asked, sent: tried.sent });
+  if (started.kind === 'not-read-yet') throw new Error('an activity of its own reads until it knows');
+  return started;
 }
 
 async function startStep(run: Run, prepared: Prepared | undefined): Promise<void> {
@@ -215,7 +229,7 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
   let askedBefore = prepared.orderedBefore === true;
   for (;;) {
     show(run, 'starting');
-    const started = await start.startVm({ ...basisOf(run), target, askedBefore });
+    const started = await startOnce(run, target, askedBefore);
     askedBefore = true;
     if (started.kind === 'running') return;
     if (started.kind === 'not-started') throw new Ended({ kind: 'next-target', fault: started.fault });
@@ -241,9 +255,9 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
   const mark = prepared.kind === 'prepared' ? prepared.mark : { consoleBytes: 0 };
   show(run, 'verifying');
   const order = { ...basisOf(run), target, mark, health };
-  const tried = await firstTry(() => inTask.settleVm({ ...order, oneLook: true }));
+  const tried = await firstTry(() => inTask.settleVm({ ...order, oneLook: true }), 'shielded');
   const isOver = tried !== undefined && tried.healthy !== 'not-yet';
-  const settled = isOver ? tried : await settle.settleVm(order);
+  const settled = isOver ? tried : await settle.settleVm({ ...order, looked: tried !== undefined });
   const degraded = fault('GUEST_DEGRADED', {
     vm: run.input.name,
     host: target,

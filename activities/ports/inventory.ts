@@ -137,13 +137,13 @@ export interface InventoryPort extends SupervisionRows {
   }): Promise<IncidentRecord[]>;
   updateIncident(id: IncidentId, change: IncidentChange): Promise<IncidentRecord>;
 
-  /** Appends to the incident's hash chain. `key` makes it idempotent: the same key again changes nothing. */
+  /** Appends to the incident's hash chain. `key` makes it idempotent: the same key again changes nothing. Answers which keys were there before. */
   appendTimeline(
     id: IncidentId,
     entries: readonly (Pick<TimelineEntry, 'at' | 'kind' | 'sentence' | 'facts'> & {
       readonly key: string;
     })[],
-  ): Promise<void>;
+  ): Promise<readonly string[]>;
   /** Oldest first; only what comes after `afterSeq` when it is given. */
   timeline(id: IncidentId, afterSeq?: number): Promise<TimelineEntry[]>;
 

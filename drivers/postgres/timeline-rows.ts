@@ -19,7 +19,7 @@ type NewEntry = Parameters<InventoryPort['appendTimeline']>[1][number];
 
 interface Append {
   readonly entries: readonly NewEntry[];
-  readonly done: () => void;
+  readonly done: (before: readonly string[]) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -36,8 +36,8 @@ export function timelineRows(connections: Connections): Pick<InventoryPort, 'app
       const together = takeSome(queue);
       const entries = together.flatMap((a) => a.entries);
       try {
-        await connections.transact((db) => append(db, id, entries), { incident: id });
-        together.forEach((a) => a.done());
+        const before = await connections.transact((db) => append(db, id, entries), { incident: id });
+        together.forEach((a) => a.done(keysOf(a).filter((key) => before.has(key))));
       } catch (error) {
         together.forEach((a) => a.failed(error));
       }
@@ -47,10 +47,10 @@ export function timelineRows(connections: Connections): Pick<InventoryPort, 'app
 
   return {
     async appendTimeline(id, entries) {
-      if (entries.length === 0) return;
+      if (entries.length === 0) return [];
       // Made storable first: what is hashed must be what is read back, and one caller's bad value must not fail the others' lines.
       const plain = entries.map(storableEntry);
-      await new Promise<void>((done, failed) => {
+      return new Promise<readonly string[]>((done, failed) => {
         const queue = waiting.get(id);
         if (queue !== undefined) {
           queue.push({ entries: plain, done, failed });
@@ -127,15 +127,19 @@ const lastEntry = prepared((db) =>
     .prepare('last_entry'),
 );
 
-async function append(db: Db, id: IncidentId, entries: readonly NewEntry[]): Promise<void> {
+const keysOf = ({ entries }: Append): string[] => entries.map((e) => e.key);
+
+/** Which of the keys were there before. */
+async function append(db: Db, id: IncidentId, entries: readonly NewEntry[]): Promise<ReadonlySet<string>> {
   const [incident] = await incidentLock(db).execute({ id });
   if (incident === undefined) throw unknownIncident(id);
   const keys = entries.map((e) => e.key);
   const stored = await keysThere(db).execute({ id, keys });
-  const taken = new Set(stored.map((s) => s.key));
+  const before = new Set(stored.map((s) => s.key));
   const [last] = await lastEntry(db).execute({ id });
-  const rows = chained(id, entries, taken, last ?? { seq: 0, hash: chainStart });
+  const rows = chained(id, entries, new Set(before), last ?? { seq: 0, hash: chainStart });
   if (rows.length > 0) await db.insert(timeline).values(rows);
+  return before;
 }
 
 function chained(

@@ -154,12 +154,13 @@ class Player {
         return row;
       },
       appendTimeline: async (id, entries) => {
-        await appendTimeline(id, entries);
+        const before = await appendTimeline(id, entries);
         for (const { key, kind, sentence } of entries) {
           if (this.told.has(`${id} ${key}`)) continue;
           this.told.add(`${id} ${key}`);
           this.write(`  ${kind.padEnd(11)} ${sentence}`);
         }
+        return before;
       },
       raiseAlert: async (alert) => {
         const answer = await raiseAlert(alert);

@@ -299,7 +299,7 @@ it('refuses to abort a restart once its start may have been sent', async () => {
     port: 'hypervisor',
     call: 'start',
     times: 1,
-    then: { kind: 'delay', ms: 1_000 },
+    then: { kind: 'delay', ms: 6_000 },
   });
   system.controls.cutPower(system.host('a'));
   await (await system.fenceHost('a')).result();

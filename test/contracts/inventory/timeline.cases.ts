@@ -63,7 +63,13 @@ export const timelineCases: readonly InventoryCase[] = [
       await subject.other.appendTimeline(incident, [{ ...line('k1'), sentence: 'told differently' }]);
       await subject.inventory.appendTimeline(incident, []);
       expect(await subject.inventory.timeline(incident)).toEqual(before);
-      await subject.inventory.appendTimeline(incident, [line('new'), line('new', 5), line('k0')]);
+      const there = await subject.inventory.appendTimeline(incident, [
+        line('new'),
+        line('new', 5),
+        line('k0'),
+      ]);
+      expect(there).toEqual(['k0']);
+      expect(await subject.inventory.appendTimeline(incident, [line('new')])).toEqual(['new']);
       expect((await subject.inventory.timeline(incident)).map((e) => e.sentence)).toEqual([
         'seen: k0',
         'seen: k1',

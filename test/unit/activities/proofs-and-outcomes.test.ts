@@ -4,7 +4,8 @@ import { DefaultLogger } from '@temporalio/worker';
 import { takeDefinitionAway } from '../../../activities/definitions';
 import type { Environment } from '../../../activities/environment';
 import { freshEvidence } from '../../../activities/fence';
-import { readBackStart } from '../../../activities/start-outcome';
+import { restartVmActivities } from '../../../activities/restart-vm';
+import { readBackStart, type Started } from '../../../activities/start-outcome';
 import { permitFor } from '../../../activities/start-permit';
 import {
   evidenceFromAttestation,
@@ -196,7 +197,11 @@ describe('a start that could not be sent', () => {
   const unreachable = { kind: 'unreachable', fault: fault('HYPERVISOR_BUSY', { host: b }) } as const;
   const aged = { kind: 'refused', fault: fault('PERMIT_REFUSED', { host: b }) } as const;
   const answer = (problem: typeof unreachable | typeof aged, askedBefore: boolean, attempt = 1) =>
-    act(() => readBackStart(facing, vm, { ...basis, askedBefore }, problem), attempt);
+    act(
+      () =>
+        readBackStart(facing, vm, { ...basis, askedBefore, order: 1 }, { problem, askedBefore, once: '1' }),
+      attempt,
+    );
 
   it('did not happen when none was sent before', async () => {
     expect(await answer(unreachable, false)).toMatchObject({ kind: 'not-started' });
@@ -207,5 +212,88 @@ describe('a start that could not be sent', () => {
     expect(await answer(unreachable, true)).toMatchObject({ kind: 'unknown' });
     expect(await answer(aged, true)).toMatchObject({ kind: 'unknown' });
     expect(await answer(unreachable, false, 2)).toMatchObject({ kind: 'unknown' });
+  });
+});
+
+describe('a start that is ordered within a workflow task', () => {
+  const evidence = off(1);
+  const told: string[] = [];
+  const busy = { kind: 'unreachable', fault: fault('HYPERVISOR_BUSY', { host: b }) } as const;
+  const facing = (
+    before: readonly string[],
+    outcome: object | Promise<object>,
+    vms: readonly object[] = [],
+  ) =>
+    env({
+      orders: new Map(),
+      lists: { read: (id: typeof a) => listOf(id, vms) },
+      hypervisor: { start: () => Promise.resolve(outcome) },
+      inventory: {
+        vm: () => Promise.resolve({ ...vm, persistent: true }),
+        switches: () => Promise.resolve([]),
+        definition: () => Promise.resolve({ vmId, version: 1, text: '', readFrom: a, readAt: '' }),
+        sightings: () => Promise.resolve([]),
+        evidence: () => Promise.resolve({ evidence, lapsedAt: undefined }),
+        timeline: () => Promise.resolve([]),
+        appendTimeline: (_: string, entries: readonly { key: string }[]) => {
+          const keys = entries.map((e) => e.key);
+          told.push(...keys);
+          return Promise.resolve(keys.filter((k) => before.some((part) => k.includes(part))));
+        },
+      },
+    });
+  const ordered = (parts: Environment, order = 1, left?: Started): Promise<Started> =>
+    act(() =>
+      restartVmActivities(parts).startVm({
+        ...{
+          vmId,
+          incidentId: evidence.incidentId,
+          incidentBeganAt: evidence.observedAt,
+          evidence: [evidence],
+        },
+        ...{ afterRetry: false, target: b, askedBefore: false, order },
+        ...(left?.kind === 'not-read-yet' ? { sent: left.sent } : { oneLook: true as const }),
+      }),
+    );
+  beforeEach(() => told.splice(0));
+
+  it('by a worker that died there may have been sent: that it cannot be sent now says nothing of that one', async () => {
+    const answer = await ordered(facing(['-1'], busy));
+    expect(answer).toMatchObject({ kind: 'not-read-yet', sent: { problem: busy, askedBefore: true } });
+    // Each time that it is sent has a line of its own.
+    expect(told.filter((key) => key.startsWith('start-'))).toHaveLength(2);
+  });
+
+  it('did not happen when it is the first of its number and could not be sent', async () => {
+    expect(await ordered(facing([], busy))).toEqual({ kind: 'not-started', fault: busy.fault });
+    expect(told.filter((key) => key.startsWith('start-'))).toHaveLength(1);
+  });
+
+  it('is read back by an activity of its own when the first look does not show it running', async () => {
+    const answer = await ordered(facing([], { kind: 'ok' }));
+    expect(answer).toMatchObject({ kind: 'not-read-yet', sent: { problem: undefined, askedBefore: false } });
+  });
+
+  it('and takes long is left under way, and its answer is heard by the activity that follows', async () => {
+    let say: (outcome: object) => void = () => undefined;
+    const parts = facing([], new Promise((resolve) => (say = resolve)));
+    const left = await ordered(parts);
+    expect(left).toMatchObject({
+      kind: 'not-read-yet',
+      sent: { problem: 'not-answered-yet', askedBefore: false },
+    });
+    const heard = ordered(parts, 1, left);
+    const refused = { kind: 'refused', fault: fault('START_REFUSED', { host: b, vm: 'vm-001' }) };
+    say(refused);
+    expect(await heard).toEqual({ kind: 'not-started', fault: refused.fault });
+    expect(parts.orders.size).toBe(0);
+  });
+
+  it('and was left under way by a worker that is gone stays unknown while the VM is at rest', async () => {
+    const left = {
+      kind: 'not-read-yet',
+      sent: { problem: 'not-answered-yet', askedBefore: false, once: '1' },
+    } as const;
+    expect(await ordered(facing([], busy), 1, left)).toMatchObject({ kind: 'unknown' });
   });
 });
