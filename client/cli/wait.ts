@@ -120,9 +120,22 @@ function endingText(context: Context, ending: Ending, run: RunRef): string {
   const { paint } = context.out;
   if (ending.kind === 'waits')
     return `${paint.yellow('It waits for a person:')} ${ending.incident.summary}\n  ${paint.dim('next:')} ${ending.incident.nextCommand ?? `vmedic incident show ${run.incidentId}`}`;
-  if (ending.kind === 'failed')
-    return `${paint.red('Not recovered:')} ${ending.sentence}${ending.vm?.fault === undefined ? '' : `\n  ${paint.dim('next:')} ${ending.vm.fault.next}`}`;
+  if (ending.kind === 'failed') return failureText(context, ending, run);
   return resultText(context, ending.result);
+}
+
+function failureText(
+  { out: { paint } }: Context,
+  { sentence, vm }: Extract<Ending, { kind: 'failed' }>,
+  { type }: RunRef,
+): string {
+  const head = paint.red(type === 'migrateVolume' ? 'Not moved:' : 'Not recovered:');
+  if (vm?.fault === undefined) return `${head} ${sentence}`;
+  // The sentence of a run says by itself what comes next; here that has a line of its own.
+  const { next } = vm.fault;
+  const end = ` Next: ${next}`;
+  const alone = sentence.endsWith(end) ? sentence.slice(0, -end.length) : sentence;
+  return `${head} ${alone}\n  ${paint.dim('next:')} ${next}`;
 }
 
 function resultText({ out: { paint } }: Context, result: RunResult): string {

@@ -45,7 +45,7 @@ export async function checkMove(vcenter: Vcenter, order: MoveOrder, signal: Abor
   const targets = new Map(order.disks.map(({ to }) => [to, targetOf(vcenter, to, stores)]));
   const problems = [
     ...(await vmProblems(vcenter, vm, order, signal)),
-    ...diskProblems(vm, order),
+    ...diskProblems(vcenter, vm, order),
     ...[...targets].flatMap(([to, store]) => targetProblems(vcenter, vm, order, to, store)),
   ];
   if (problems.length > 0) return refused(...problems);
@@ -137,7 +137,7 @@ async function vmProblems(
   ];
 }
 
-function diskProblems(vm: VimVm, order: MoveOrder): Fault[] {
+function diskProblems(vcenter: Vcenter, vm: VimVm, order: MoveOrder): Fault[] {
   const known = vm.disks.map((d) => `${d.uuid} (${d.label})`).join(', ');
   const unknown = order.disks
     .filter((o) => !vm.disks.some((d) => d.uuid === o.disk))
@@ -146,7 +146,13 @@ function diskProblems(vm: VimVm, order: MoveOrder): Fault[] {
   const immovable = vm.disks
     .filter((d) => d.obstacles.length > 0)
     .map((d) => fault('DISK_NOT_MOVABLE', { vm: vm.name, disk: d.label, detail: d.obstacles.join('; ') }));
-  return [...unknown, ...immovable];
+  const there = vm.disks.flatMap((d) => {
+    const to = order.disks.find((o) => o.disk === d.uuid)?.to;
+    const at = vcenter.poolOfDatastore(splitPath(d.file)?.datastore ?? '');
+    if (to === undefined || at !== to) return [];
+    return [fault('DISK_NOT_MOVABLE', { vm: vm.name, disk: d.label, detail: `it lies on ${to} already` })];
+  });
+  return [...unknown, ...immovable, ...there];
 }
 
 const targetOf = (

@@ -187,6 +187,17 @@ export const volumeMovesContract: readonly ContractCase<VolumeMovesSubject>[] = 
     },
   },
   {
+    name: 'refuses a disk that lies on the target already',
+    async run({ port, target, newVm, world }) {
+      const vm = await newVm('stopped');
+      const { disks } = await prepared(port, orderFor(vm, target));
+      const here = disks.find((d) => d.wanted !== undefined)?.at.poolId as PoolId;
+      const said = await port.preflight(orderFor(vm, here), notAborted());
+      expect(said).toMatchObject({ kind: 'refused', faults: [{ code: 'DISK_NOT_MOVABLE' }] });
+      expect(await world.begun(vm)).toBe(0);
+    },
+  },
+  {
     name: 'refuses a pool that is too full',
     needs: 'full-pool',
     async run({ port, target, newVm, world }) {
