@@ -2,7 +2,7 @@
 import { condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { type Fault, fault } from '../domain/faults';
 import { look, start } from './activity-options';
-import { shielded, throwIfCancelled } from './cancellation';
+import { shielded, stoppable, throwIfCancelled } from './cancellation';
 import { readOnce, readUntilKnown, waitForPerson } from './migrate-volume-known';
 import { hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
 import { begin, follow, letGo, NotMade, tell, whyNot } from './migrate-volume-task';
@@ -11,7 +11,7 @@ import { leave, stopAndRead } from './migrate-volume-way-back';
 export async function preflightStep(run: Run): Promise<void> {
   const { input } = run;
   const order = orderOf(run);
-  await run.scope.run(async () => {
+  await stoppable(run.scope, async () => {
     await condition(() => !run.held);
     show(run, 'checking');
     const said = await look.preflightMove({
@@ -42,7 +42,7 @@ function allOf(run: Run, faults: readonly Fault[]): Fault {
 /** Until a whole copy waits for the order to switch, or, where the task switches by itself, until everything is at its new place. */
 export async function copyStep(run: Run): Promise<void> {
   try {
-    await run.scope.run(async () => {
+    await stoppable(run.scope, async () => {
       await condition(() => !run.held);
       throwIfCancelled();
       await shielded(() => begin(run, 'there'));

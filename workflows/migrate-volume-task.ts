@@ -77,7 +77,8 @@ export function whyNot(run: Run, verdict: MoveVerdict): Fault {
   const vm = run.input.name;
   if (verdict.kind === 'VM_MISSING')
     return fault('VM_NOT_IN_INVENTORY', { vm, detail: verdictSentence(verdict) });
-  const detail = `${run.said === undefined ? '' : `${run.said.sentence}; `}${verdictSentence(verdict)}`;
+  const said = run.said?.code === 'MOVE_NOT_DONE' ? run.said.facts['detail'] : run.said?.sentence;
+  const detail = `${said === undefined ? '' : `${said}; `}${verdictSentence(verdict)}`;
   return fault(verdict.kind === 'PARTIAL' ? 'MOVE_PARTIAL' : 'MOVE_NOT_DONE', { vm, detail });
 }
 

@@ -25,10 +25,14 @@ async function stop(run: Run): Promise<void> {
   const { task } = run;
   const why =
     run.aborted?.reason ?? (run.failed === undefined ? 'the way back' : `${run.failed.hostId} has failed`);
-  // `by-order` without an order never switches, so it is asked until it has stopped; the other kind ends by itself, one way or the other.
+  // `by-order` without an order never switches, so it is asked until it has stopped; the other kind ends by itself, one way or the other, once the
+  // request was heard.
+  let heard = false;
   for (let asked = 0; !hostIsOff(run); asked += 1) {
-    if (asked === 0 || run.before?.switches === 'by-order')
-      await look.cancelMove({ ...ofMove(run), task, why });
+    if (!heard || run.before?.switches === 'by-order') {
+      const outcome = await look.cancelMove({ ...ofMove(run), task, why });
+      heard = outcome.kind === 'ok' || outcome.kind === 'refused';
+    }
     const roundMs = Math.min(run.pace.roundMs.first * 2 ** asked, run.pace.roundMs.max);
     const round = look.followMove({ ...ofMove(run), task, roundMs });
     // A host that dies meanwhile answers no more; the news of it ends the wait.

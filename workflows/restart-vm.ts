@@ -17,7 +17,7 @@ import type { HostId } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { VmResult } from '../domain/recovery-state';
 import { inTask, look, prepare, settle, start, wayBack } from './activity-options';
-import { shielded, throwIfCancelled } from './cancellation';
+import { shielded, stoppable, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
 import type { RestartVmInput, RestartVmResult } from './inputs';
 import type * as messages from './messages';
@@ -170,7 +170,7 @@ function stopped(run: Run, { by, reason: detail }: messages.Said): Attempt {
 }
 
 async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared> {
-  return run.scope.run(async () => {
+  return stoppable(run.scope, async () => {
     await condition(() => !run.held);
     show(run, 'reserving');
     const order = { ...basisOf(run), target: run.target, avoid };

@@ -250,3 +250,31 @@ it('holds before the switch while the copy goes on, shows how far it is, and goe
   await expect(run.result()).resolves.toMatchObject({ phase: 'moved' });
   await judgeMove(system, 'vm-001');
 });
+
+it('is stopped as it was asked to, though the worker that was to end the copy died before it said so', async () => {
+  let release: (() => void) | undefined;
+  const dead = new Promise<void>((resolve) => (release = resolve));
+  let follows = 0;
+  const system = await begin({
+    ...{ ...two, storage: 'dir' },
+    // No sign of life while it waits here.
+    async intercept({ name, act }) {
+      if (name === 'followMove' && (follows += 1) === 1) await dead;
+      return act();
+    },
+  });
+  system.controls.setMoveManner(system.vm('vm-001'), 'hangs');
+  const run = await system.migrateVolume('vm-001');
+  await eventually('a copy that is followed', () => follows > 0);
+  await run.executeUpdate(abortUpdate, { args: [said('the pool is needed')] });
+  expect(await failureOf(run)).toMatchObject({
+    type: failureTypes.compensated,
+    message: expect.stringContaining('the pool is needed') as string,
+  });
+  expect(await system.inventory.incident(incidentOfVm(system, 'vm-001'))).toMatchObject({
+    outcome: 'not-moved',
+  });
+  expect(copiesLeft(system)).toEqual([]);
+  await judgeMove(system, 'vm-001');
+  release?.();
+});
