@@ -17,7 +17,7 @@ export interface Mode {
   readonly name: string;
   readonly plan?: RelocationPlan;
   readonly before?: Do;
-  /** Once the run shows that it copies. */
+  /** Once the run shows that it copies, or goes back already. */
   readonly meanwhile?: Do;
   readonly ends: 'moved' | 'not-moved' | 'stuck';
   /** What a person does about it when the run waits for one, before saying "retry". Without it they give up. */
@@ -33,8 +33,9 @@ const preset = (name: string, more: RelocationPlan = {}): RelocationPlan => ({
   times: 1,
   ...more,
 });
+/** Refused where nothing is under way: the order may not have come so far. */
 const goOn: Do = async ({ sim, vm }) => {
-  await sim.order('go-on', { vm });
+  await sim.order('go-on', { vm }).catch(() => undefined);
 };
 const abort: Do = (of) => of.abort();
 const abortThenGoOn: Do = async (of) => {
@@ -50,16 +51,16 @@ const hidden =
     await sim.order('vm', { vm, hidden: yes });
   };
 
-async function restartInTheMiddle({ sim, vm }: ModeContext): Promise<void> {
-  await sim.order('restart', { downMs: 300 });
+async function restartInTheMiddle(of: ModeContext): Promise<void> {
+  await of.sim.order('restart', { downMs: 300 });
   await new Promise((resolve) => setTimeout(resolve, 500));
-  await sim.order('go-on', { vm });
+  await goOn(of);
 }
 
-async function registerAnew({ sim, vm }: ModeContext): Promise<void> {
-  const vmx = await sim.order('unregister', { vm });
-  await sim.order('register', { vmx });
-  await sim.order('go-on', { vm });
+async function registerAnew(of: ModeContext): Promise<void> {
+  const vmx = await of.sim.order('unregister', { vm: of.vm });
+  await of.sim.order('register', { vmx });
+  await goOn(of);
 }
 
 export const modes: readonly Mode[] = [

@@ -108,7 +108,7 @@ export async function playMode(one: MoveCase, mode: Mode, run: WorkflowHandle): 
       await asked;
       return now;
     }
-    if (now?.phase === 'copying' && !played) {
+    if ((now?.phase === 'copying' || now?.phase === 'going-back') && !played) {
       played = true;
       await mode.meanwhile?.(context);
     }
