@@ -107,8 +107,7 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
       act(world, host, world.costs.defineMs, context, () => {
         const process = world.processOf(vm, host);
         // One that stands still does not hear it.
-        if (process?.state === 'running' && process.guestFrozen !== true)
-          world.endProcess(process, 'shutdown');
+        if (process?.state === 'running' && !process.guestFrozen) world.endProcess(process, 'shutdown');
         return ok;
       }),
 

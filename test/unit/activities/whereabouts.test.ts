@@ -45,7 +45,7 @@ it('is not known while a process of it is there that may write again', () => {
 });
 
 const stands = (reason: string, on = a) => ({
-  ...{ hostId: on, seen: 'between' as const, words: `paused (${reason}) on ${on}`, here: on === a },
+  ...{ hostId: on, seen: 'between' as const, words: `paused (${reason}) on ${String(on)}`, here: on === a },
   paused: reason,
 });
 it.each([
