@@ -2,7 +2,7 @@
 import type { Host } from '../domain/fleet';
 import { judgeHost, powerReadsOff } from '../domain/judge-host';
 import { millisOf } from '../domain/observations';
-import type { HostRecord } from '../domain/records';
+import type { HostRecord, IncidentRecord } from '../domain/records';
 import { clear } from './incident';
 import { signsOf } from './look-at-host';
 import { askForHost, observedHost } from './watch-orders';
@@ -45,17 +45,24 @@ export async function whenSilent(
   const longEnough = Date.now() - silent.sinceMs >= cluster.policy.watch.suspectAfterMs;
   if (!isDead && !longEnough) return;
   if (blind && !silent.readOff) return;
-  if (!longEnough && !silent.readOff && (await hasFlapped(watch, host))) return;
+  const [latest] = await env.inventory.incidents({ hostId: host.id, limit: 1 });
+  if (wasStopped(latest, record)) return;
+  if (!longEnough && !silent.readOff && hasFlapped(latest)) return;
   const lastSeen = record.lastSeenAt === undefined ? 'never' : String(millisOf(record.lastSeenAt));
   const reason = `${host.id} is ${verdict.verdict}: ${verdict.why}`;
   silent.nextLookMs = await askForHost(watch, host.id, reason, `silent-${lastSeen}`);
 }
 
-async function hasFlapped({ env }: WatchedCluster, host: Host): Promise<boolean> {
-  const [latest] = await env.inventory.incidents({ hostId: host.id, limit: 1 });
-  if (latest?.outcome !== 'dismissed' || latest.closedAt === undefined) return false;
-  return Date.now() - millisOf(latest.closedAt) < flapsWithinMs;
-}
+/** By a person, who need not say it again every minute: until the host has been heard anew, only people ask for its recovery. */
+const wasStopped = (latest: IncidentRecord | undefined, record: HostRecord): boolean =>
+  latest?.outcome === 'aborted' &&
+  latest.closedAt !== undefined &&
+  (record.lastSeenAt === undefined || millisOf(record.lastSeenAt) < millisOf(latest.closedAt));
+
+const hasFlapped = (latest: IncidentRecord | undefined): boolean =>
+  latest?.outcome === 'dismissed' &&
+  latest.closedAt !== undefined &&
+  Date.now() - millisOf(latest.closedAt) < flapsWithinMs;
 
 /** What was reported of it while VMedic could only observe. */
 async function takeBack(watch: WatchedCluster, host: Host): Promise<void> {

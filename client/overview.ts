@@ -32,7 +32,11 @@ export async function readOverview(from: {
     Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id))),
   ]);
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
-  const running: readonly VmRecord[] = watched.filter((v) => runsNow(v, hosts));
+  // What was seen last on a host that an incident works on is not what is there now.
+  const inTrouble = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
+  const running: readonly VmRecord[] = watched.filter(
+    (v) => runsNow(v, hosts) && !inTrouble.includes(v.hostId),
+  );
   const clusters = fleet.clusters.map((c) => {
     const own = hosts.filter((h) => h.clusterId === c.id);
     const { mode, why } = effectiveMode(c, own, claim, switches);

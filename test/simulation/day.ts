@@ -7,7 +7,7 @@ import { RecoveryClient } from '../../client/recovery-client';
 import type { HostId, VmId } from '../../domain/ids';
 import { workflowIds } from '../../domain/ids';
 import { mulberry32 } from '../../drivers/simulated/sample-world';
-import { resolveStuckUpdate } from '../../workflows/messages';
+import { resolveStuckUpdate, vmStatusQuery } from '../../workflows/messages';
 import { recoverySystem, type RecoverySystem, quickPolicy } from '../support/recovery-system';
 import { answer } from './person';
 
@@ -156,7 +156,8 @@ async function untilAllIsWell(day: Day, patienceMs: number): Promise<string[]> {
   for (;;) {
     heal(day);
     const wrong = await notInOrder(day);
-    if (wrong.length === 0 || Date.now() > deadline) return wrong;
+    if (wrong.length === 0) return wrong;
+    if (Date.now() > deadline) return [...wrong, ...(await whatRunsSay(day))];
     await sleep(100);
   }
 }
@@ -170,6 +171,22 @@ function heal({ system: { controls } }: Day): void {
     if (host.daemon === 'hung') controls.resumeDaemon(host.id);
     if (host.daemon === 'dead') controls.startDaemon(host.id);
   }
+}
+
+/** Of each VM whose run is still under way: what it does, or waits for. */
+async function whatRunsSay({ system: { client, spec } }: Day): Promise<string[]> {
+  const said = await Promise.all(
+    spec.vms.map(async (vm) => {
+      const handle = client.workflow.getHandle(workflowIds.vm(vm.id));
+      const run = await handle.describe().catch(() => undefined);
+      if (run === undefined) return [];
+      const status = run.status.name === 'RUNNING' ? await handle.query(vmStatusQuery).catch(String) : '';
+      return [
+        `${vm.name}: its last run is ${run.status.name}, begun at ${run.startTime.toISOString()} ${JSON.stringify(status)}`,
+      ];
+    }),
+  );
+  return said.flat();
 }
 
 async function notInOrder(day: Day): Promise<string[]> {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import type { Activities } from '../../activities';
 import type { Ports } from '../../activities/ports';
+import { DriverFault } from '../../domain/faults';
 import { workflowIds } from '../../domain/ids';
 import type { Fleet } from '../../domain/fleet';
 import type { IncidentRecord } from '../../domain/records';
@@ -99,10 +100,20 @@ async function untilAtRest(
       healed = true;
       heal(world);
     }
-    const busy = await round(desk, world, healed);
+    const busy = await lookRound(desk, world, healed);
     if (!busy && (healed || age > 200)) return true;
     if (age > waitMs) return false;
     await new Promise((resolve) => setTimeout(resolve, roundEveryMs));
+  }
+}
+
+/** Many worlds share one inventory: a look that it was too busy to answer is taken again. */
+async function lookRound(...asked: Parameters<typeof round>): Promise<boolean> {
+  try {
+    return await round(...asked);
+  } catch (error) {
+    if (error instanceof DriverFault && error.fault.code === 'INVENTORY_UNREACHABLE') return true;
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@ import { connectTemporal } from '../../client/temporal';
 import { RecoveryClient } from '../../client/recovery-client';
 import { fenceDeviceId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord } from '../../domain/records';
-import { approveFencingUpdate } from '../../workflows/messages';
+import { abortUpdate, approveFencingUpdate } from '../../workflows/messages';
 import { supervise } from '../../workers/supervise';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
@@ -84,6 +84,27 @@ it('waits for a yes in mode approve, and acts on it', async () => {
   await run.executeUpdate(approveFencingUpdate, { args: [said()] });
   expect(await run.result()).toMatchObject({ outcome: 'recovered' });
   await judge(system);
+});
+
+it('leaves a host alone whose recovery a person has stopped, until it has been heard again', async () => {
+  const system = await begin({ mode: 'approve' });
+  await system.watch();
+  const a = system.host('a');
+  system.controls.cutPower(a);
+  await eventually('an incident that is held', async () =>
+    (await incidents(system)).find((i) => i.phase === 'held'),
+  );
+  const run = system.client.workflow.getHandle(workflowIds.host(a));
+  await run.executeUpdate(abortUpdate, { args: [said('somebody else does it')] });
+  expect(await run.result()).toMatchObject({ outcome: 'aborted' });
+  // A watch that remembers nothing sees a dead host as if for the first time.
+  await system.stopWorker();
+  await system.startWorker();
+  await rounds(system, 'b', 15);
+  expect(await incidents(system)).toHaveLength(1);
+  system.controls.powerOn(a);
+  await eventually('its reboot is noticed', async () => (await incidents(system)).length === 2);
+  expect(actsOn(system)).toEqual([]);
 });
 
 it('concludes nothing when most hosts are silent at once: one alarm, no incident, nothing fenced', async () => {

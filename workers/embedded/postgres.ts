@@ -151,7 +151,7 @@ async function untilUnused(dataDir: string, progress: Progress): Promise<void> {
   }
   const deadline = Date.now() + LEFT_BEHIND_MS;
   let left = processesIn(dataDir);
-  while (left.length > 0 && Date.now() < deadline) {
+  while ((left.length > 0 || isUnreaped(postmaster)) && Date.now() < deadline) {
     await delay(20);
     left = processesIn(dataDir);
   }
@@ -160,6 +160,10 @@ async function untilUnused(dataDir: string, progress: Progress): Promise<void> {
       `PostgreSQL processes of an earlier run still work in ${dataDir}: ${left.join(', ')}; end them first`,
     );
 }
+
+/** Killed, and its parent has not heard of it yet: its number is still taken, which the next server would take for a rival that runs. */
+const isUnreaped = (pid: number | undefined): boolean =>
+  pid !== undefined && existsSync(`/proc/${pid}`) && identify(pid) === undefined;
 
 function postmasterOf(dataDir: string): number | undefined {
   try {
