@@ -46,7 +46,7 @@ export async function whenSilent(
   if (!isDead && !longEnough) return;
   if (blind && !silent.readOff) return;
   const [latest] = await env.inventory.incidents({ hostId: host.id, limit: 1 });
-  if (wasStopped(latest, record)) return;
+  if (wasStopped(latest, record, memory.heardMs)) return;
   if (!longEnough && !silent.readOff && hasFlapped(latest)) return;
   const lastSeen = record.lastSeenAt === undefined ? 'never' : String(millisOf(record.lastSeenAt));
   const reason = `${host.id} is ${verdict.verdict}: ${verdict.why}`;
@@ -54,10 +54,11 @@ export async function whenSilent(
 }
 
 /** By a person, who need not say it again every minute: until the host has been heard anew, only people ask for its recovery. */
-const wasStopped = (latest: IncidentRecord | undefined, record: HostRecord): boolean =>
-  latest?.outcome === 'aborted' &&
-  latest.closedAt !== undefined &&
-  (record.lastSeenAt === undefined || millisOf(record.lastSeenAt) < millisOf(latest.closedAt));
+function wasStopped(latest: IncidentRecord | undefined, record: HostRecord, heardMs: number): boolean {
+  if (latest?.outcome !== 'aborted' || latest.closedAt === undefined) return false;
+  const seenMs = record.lastSeenAt === undefined ? 0 : millisOf(record.lastSeenAt);
+  return Math.max(seenMs, heardMs) < millisOf(latest.closedAt);
+}
 
 const hasFlapped = (latest: IncidentRecord | undefined): boolean =>
   latest?.outcome === 'dismissed' &&
@@ -77,6 +78,7 @@ const newlySilent = (begunMs: number): SilentHost => ({
 
 export async function whenHeard(watch: WatchedCluster, host: Host): Promise<void> {
   const memory = watch.memory(host.id);
+  memory.heardMs = Date.now();
   if (watch.supervision === undefined) return;
   const wasSilent = memory.silent !== undefined;
   memory.silent = undefined;

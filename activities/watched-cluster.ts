@@ -39,6 +39,8 @@ export interface HostMemory {
   silent: SilentHost | undefined;
   /** Rounds without a list in a row, whether the host is missed or not. */
   misses: number;
+  /** When this watch heard it last; the record's own "last seen" is some seconds behind. */
+  heardMs: number;
   readonly suspicions: Map<VmId, Suspicion>;
   /** Alerts of this watch that may be open; undefined before they were read once. */
   alerted: Set<string> | undefined;
@@ -48,6 +50,7 @@ export interface HostMemory {
 export const newMemory = (): HostMemory => ({
   ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
   misses: 0,
+  heardMs: 0,
   suspicions: new Map(),
   askForRebootAtMs: 0,
 });

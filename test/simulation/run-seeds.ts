@@ -34,7 +34,7 @@ const troubleMs = 3_000;
 /** How often the person on call looks round. */
 const roundEveryMs = 300;
 /** A seed that is not at rest by then has lost its way: that is a finding. */
-const patienceMs = 240_000;
+const patienceMs = 480_000;
 
 /** `waitMs`: how long its seeds may take to come to rest; in mutated code some never do. */
 export async function runSeeds(
