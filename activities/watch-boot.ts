@@ -20,9 +20,12 @@ export async function whenRebooted(
   const roster = (await rosterOf(env, host.id)).map((v) => v.vmId);
   if (bootByList(roster, list) === 'new') {
     const memory = watch.memory(host.id);
-    if (Date.now() < memory.askForRebootAtMs) return;
+    const asked = memory.askedForBoot;
+    // Another boot is another failure, however lately it was asked for the one before.
+    if (asked?.bootId === bootId && Date.now() < asked.againAtMs) return;
     const reason = `${host.id} has rebooted by itself`;
-    memory.askForRebootAtMs = await askForHost(watch, host.id, reason, `boot-${bootId}`);
+    const againAtMs = await askForHost(watch, host.id, reason, `boot-${bootId}`);
+    memory.askedForBoot = { bootId, againAtMs };
     return;
   }
   const now = await env.inventory.host(host.id);

@@ -128,7 +128,10 @@ async function actOn(
   if (await hasRebooted(watch, host, record, list)) return;
   const open = await watch.env.inventory.incidents({ open: true, clusterId: watch.cluster.id });
   if (open.some((i) => i.target.kind === 'host' && i.target.hostId === host.id)) return;
-  for (const one of missing) await takeUp(watch, host, one, begunMs);
+  for (const one of missing) {
+    const isOpen = open.some((i) => i.target.kind === 'vm' && i.target.vmId === one.vm.vmId);
+    await takeUp(watch, host, { ...one, isOpen }, begunMs);
+  }
 }
 
 async function hasRebooted(
@@ -144,11 +147,19 @@ async function hasRebooted(
   return true;
 }
 
-async function takeUp(watch: WatchedCluster, host: Host, due: Due, begunMs: number): Promise<void> {
+async function takeUp(
+  watch: WatchedCluster,
+  host: Host,
+  due: Due & { readonly isOpen: boolean },
+  begunMs: number,
+): Promise<void> {
   const { suspicion } = due;
-  if (Date.now() < suspicion.askAtMs) return;
+  const wasAsked = Date.now() < suspicion.askAtMs;
+  if (wasAsked && due.isOpen) return;
   const vm = await noteMissing(watch, due);
   const before = await watch.env.inventory.incidents({ vmId: vm.vmId, limit: incidentsRead });
+  // Brought back and gone again, no look having seen it in between: that is news, and not what was asked for.
+  if (wasAsked && before[0]?.outcome !== 'recovered') return;
   if (!mayTakeUp(before, vm.observed.at, begunMs, Date.now())) return;
   // With no room for it the next one would come to nothing as well: it is waited for, and the budget is not spent on it.
   if (before[0]?.outcome === 'partially-recovered' && !(await placesFor(watch, [vm])).has(vm.vmId)) return;

@@ -44,7 +44,8 @@ export interface HostMemory {
   readonly suspicions: Map<VmId, Suspicion>;
   /** Alerts of this watch that may be open; undefined before they were read once. */
   alerted: Set<string> | undefined;
-  askForRebootAtMs: number;
+  /** The last reboot that a recovery was asked for, and when to ask again for the same. */
+  askedForBoot: { readonly bootId: string; readonly againAtMs: number } | undefined;
 }
 
 export const newMemory = (): HostMemory => ({
@@ -52,7 +53,7 @@ export const newMemory = (): HostMemory => ({
   misses: 0,
   heardMs: 0,
   suspicions: new Map(),
-  askForRebootAtMs: 0,
+  askedForBoot: undefined,
 });
 
 /** An owner says that it is there this often. */

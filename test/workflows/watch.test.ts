@@ -178,6 +178,21 @@ it('takes the VMs that a reboot took down as one incident of their host, and bri
   await judge(system);
 });
 
+it('takes a second reboot for a failure of its own, though it asked for the first a moment ago', async () => {
+  const system = await begin();
+  const a = system.host('a');
+  await system.watch();
+  for (const epoch of [1, 2]) {
+    system.controls.cutPower(a);
+    system.controls.powerOn(a);
+    const incident = await eventually(`incident ${epoch}`, async () =>
+      (await incidents(system)).find((i) => i.epoch === epoch && i.closedAt !== undefined),
+    );
+    expect(incident).toMatchObject({ outcome: 'recovered', target: { kind: 'host', hostId: a } });
+  }
+  await judge(system);
+});
+
 it('waits for a yes in mode approve before it starts what a reboot took down', async () => {
   const system = await begin({ mode: 'approve' });
   const a = system.host('a');
