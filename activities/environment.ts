@@ -28,8 +28,24 @@ export const nowIso = (): Timestamp => new Date().toISOString();
 /** Aborted when the activity is cancelled or its worker shuts down: drivers end what they started. */
 export const signal = (): AbortSignal => Context.current().cancellationSignal;
 
-/** Waits, or throws at once when the activity is cancelled. */
-export const pause = (ms: number): Promise<void> => Context.current().sleep(ms);
+/**
+ * Waits, or throws at once when the activity is cancelled. The SDK's own `sleep` would leave something behind at the activity's cancellation
+ * each time, and a watch pauses some million times in its 30 days.
+ */
+export async function pause(ms: number): Promise<void> {
+  const { cancelled, cancellationSignal } = Context.current();
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      cancellationSignal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    cancellationSignal.addEventListener('abort', done, { once: true });
+    if (cancellationSignal.aborted) done();
+  });
+  if (cancellationSignal.aborted) await cancelled;
+}
 
 export function declaredHost(env: Environment, id: HostId): Host {
   const host = findHost(env.fleet, id);
