@@ -30,19 +30,22 @@ export const signal = (): AbortSignal => Context.current().cancellationSignal;
 
 /**
  * Waits, or throws at once when the activity is cancelled. The SDK's own `sleep` would leave something behind at the activity's cancellation
- * each time, and a watch pauses some million times in its 30 days.
+ * each time, and a watch pauses some million times a day.
+ *
+ * @param unless Ends the wait early when it is aborted.
  */
-export async function pause(ms: number): Promise<void> {
+export async function pause(ms: number, unless?: AbortSignal): Promise<void> {
   const { cancelled, cancellationSignal } = Context.current();
+  const enders = unless === undefined ? [cancellationSignal] : [cancellationSignal, unless];
   await new Promise<void>((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
-      cancellationSignal.removeEventListener('abort', done);
+      for (const ender of enders) ender.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    cancellationSignal.addEventListener('abort', done, { once: true });
-    if (cancellationSignal.aborted) done();
+    for (const ender of enders) ender.addEventListener('abort', done, { once: true });
+    if (enders.some((e) => e.aborted)) done();
   });
   if (cancellationSignal.aborted) await cancelled;
 }

@@ -21,7 +21,7 @@ import type { HostMemory, Suspicion, WatchedCluster } from './watched-cluster';
 
 /** With nothing changed and nothing suspicious the record is compared this often: it may have been changed by others than the host. */
 const compareEveryMs = 30_000;
-const looksMin = 2;
+export const looksMin = 2;
 /** A guest that shut itself down may do so because its host goes down. Only a host that has lived on for so many graces says that it did not. */
 const shutDownGraces = 6;
 /** Several at once look like a host that is going down, which stops its guests one after the other: it is given more time. */

@@ -16,11 +16,12 @@ import { clusterById, type Environment, nowIso, pause, signal } from './environm
 import { learn } from './learn';
 import { readinessActivities } from './readiness';
 import { whenRebooted } from './watch-boot';
+import { EarlyLooks } from './watch-hints';
 import { surveyIfDue } from './watch-readiness';
 import { type LeftDownMemory, retryLeftDown } from './watch-left-down';
 import { whenHeard, whenSilent } from './watch-silence';
-import { compareVms } from './watch-vms';
-import { type Supervision, WatchedCluster } from './watched-cluster';
+import { compareVms, looksMin } from './watch-vms';
+import { type HostMemory, type Supervision, WatchedCluster } from './watched-cluster';
 
 export interface HostRound {
   readonly hostId: HostId;
@@ -62,13 +63,18 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
         await pause(input.everyMs);
       }
     };
+    // Ends with the activity, also when that fails by itself and nobody cancels it.
+    const over = new AbortController();
     const watchHost = async (host: Host): Promise<never> => {
+      const looks = new EarlyLooks(input.everyMs);
+      void env.hints.follow(host.id, () => looks.hint(), AbortSignal.any([signal(), over.signal]));
       for (;;) {
         await unlessFaulty(() => round(watch, host), host.id);
         // The second look at a host that has fallen silent comes soon: it may be the one that decides.
         const misses = Math.max(watch.memory(host.id).misses - 1, 0);
         const intervals = Math.min(2 ** misses, silentIntervalsMax);
-        await pause(input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1)));
+        const waitMs = input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1));
+        await (mustBeSeenAgain(watch.memory(host.id)) ? pause(waitMs) : looks.pause(waitMs));
       }
     };
     const begunMs = Date.now();
@@ -93,7 +99,11 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
         await pause(input.everyMs * leftDownIntervals);
       }
     };
-    await Promise.all([claiming(), surveying(), bringingBack(), ...cluster.hosts.map(watchHost)]);
+    try {
+      await Promise.all([claiming(), surveying(), bringingBack(), ...cluster.hosts.map(watchHost)]);
+    } finally {
+      over.abort();
+    }
   },
 });
 
@@ -102,6 +112,10 @@ async function declared(env: Environment, id: ClusterId): Promise<Cluster> {
   await env.inventory.ensureHosts(cluster.hosts.map((h) => ({ hostId: h.id, clusterId: cluster.id })));
   return cluster;
 }
+
+/** What was seen once counts when it is seen again a whole interval later, by when the other hosts were looked at too: no hint may hurry that. */
+const mustBeSeenAgain = ({ misses, suspicions }: HostMemory): boolean =>
+  misses > 0 || [...suspicions.values()].some((s) => s.looks < looksMin);
 
 /** A round that failed is followed by the next; what no driver owes to throw ends the watch, and Temporal begins it anew. */
 async function unlessFaulty(work: () => Promise<unknown>, host?: HostId): Promise<void> {

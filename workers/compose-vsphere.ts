@@ -74,6 +74,7 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
       release: (pool, ...rest) => of(pool).storageLocks.release(pool, ...rest),
       probe: (pool, ...rest) => of(pool).storageLocks.probe(pool, ...rest),
     },
+    hints: { follow: (host, ...rest) => at(host).hints.follow(host, ...rest) },
     survey: {
       survey: (host, ...rest) => at(host).survey.survey(host, ...rest),
       testLocks: (pool, ...rest) => of(pool.id).survey.testLocks(pool, ...rest),

@@ -108,7 +108,7 @@ function realWorld(
   const lvm = createLvmStorage({ runScript: hostCommands.runScript, pools: hostsOfPools(fleet, isLvm) });
   const nfs = composeNfs({ config, gateway, hostCommands });
   const ports = {
-    ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves },
+    ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves, hints: libvirt },
     survey: createSurvey({
       runScript: hostCommands.runScript,
       volumeGroups: (host, signal) => lvm.volumeGroups(host, signal),

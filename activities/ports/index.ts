@@ -1,4 +1,5 @@
 import type { FencingPort } from './fencing';
+import type { HintsPort } from './hints';
 import type { HostCommandsPort } from './host-commands';
 import type { HypervisorPort } from './hypervisor';
 import type { InventoryPort } from './inventory';
@@ -16,6 +17,7 @@ export interface Ports {
   readonly volumes: VolumesPort;
   readonly volumeMoves: VolumeMovesPort;
   readonly survey: SurveyPort;
+  readonly hints: HintsPort;
   readonly inventory: InventoryPort;
   readonly notifier: NotifierPort;
 }
@@ -25,6 +27,7 @@ export type { DiskSight, HealthMark, HostCommandsPort } from './host-commands';
 export type { DeliveriesPort, Delivery, Notice, OutcomeFigures } from './deliveries';
 export type { AnswerClaim, FrontDoorPort, KeptAnswer } from './front-door';
 export type { FencingPort } from './fencing';
+export type { HintsPort } from './hints';
 export type {
   DeviceHealth,
   DiscoveredVm,

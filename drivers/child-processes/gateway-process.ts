@@ -7,7 +7,7 @@
  * - A deadline is counted in ticks that this process really lived through. A machine that was suspended, or starved of CPU, does not
  *   wake up to find that every child "did not answer in time".
  * - Only young children count against the bound on children. One that has waited for long waits for its host and costs no CPU here, so
- *   hung hosts never use up the slots of the others.
+ *   hung hosts never use up the slots of the others. One that is listened to lives for minutes by intent, and counts for nothing.
  * - When the parent goes, everything goes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -35,9 +35,17 @@ interface Running {
   ageMs: number;
   readonly deadlineMs: number;
   exitCode: number | undefined;
+  /** The end of the turn of a child that is listened to; it is not ticked, because its deadline is no judgement. */
+  readonly turn: NodeJS.Timeout | undefined;
 }
 
-const waiting: { readonly id: number; readonly request: ChildRequest }[] = [];
+interface Order {
+  readonly id: number;
+  readonly request: ChildRequest;
+  readonly follows: boolean;
+}
+
+const waiting: Order[] = [];
 const running = new Map<number, Running>();
 let ticker: NodeJS.Timeout | undefined;
 
@@ -46,15 +54,18 @@ function tell(message: FromGateway): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 
+const counted = (): Running[] => [...running.values()].filter((r) => r.turn === undefined);
+
 function pump(): void {
   for (;;) {
-    const young = [...running.values()].filter((r) => r.ageMs < youngMs).length;
-    if (young >= youngMax || running.size >= youngMax * allToYoungRatio) break;
+    const all = counted();
+    const young = all.filter((r) => r.ageMs < youngMs).length;
+    if (young >= youngMax || all.length >= youngMax * allToYoungRatio) break;
     const next = waiting.shift();
     if (next === undefined) break;
-    start(next.id, next.request);
+    start(next);
   }
-  if (running.size > 0) ticker ??= setInterval(tick, tickMs);
+  if (counted().length > 0) ticker ??= setInterval(tick, tickMs);
   else if (ticker !== undefined) {
     clearInterval(ticker);
     ticker = undefined;
@@ -62,14 +73,14 @@ function pump(): void {
 }
 
 function tick(): void {
-  for (const entry of [...running.values()]) {
+  for (const entry of counted()) {
     entry.ageMs += tickMs;
     if (entry.ageMs >= entry.deadlineMs) cutShort(entry, 'deadline');
   }
   pump();
 }
 
-function start(id: number, request: ChildRequest): void {
+function start({ id, request, follows }: Order): void {
   const child = spawn(request.command, request.args, {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -85,6 +96,7 @@ function start(id: number, request: ChildRequest): void {
     ageMs: 0,
     deadlineMs: request.deadlineMs,
     exitCode: undefined,
+    turn: follows ? setTimeout(() => cutShort(entry, 'deadline'), request.deadlineMs) : undefined,
   };
   running.set(id, entry);
   child.once('error', (error) => {
@@ -97,7 +109,8 @@ function start(id: number, request: ChildRequest): void {
     entry.bytes += chunk.length;
     if (entry.bytes > outputBytesMax) cutShort(entry, 'output-too-large');
   };
-  child.stdout.on('data', collect(entry.out));
+  const tellOf = (chunk: Buffer): void => tell({ kind: 'printed', id, text: chunk.toString('utf8') });
+  child.stdout.on('data', follows ? tellOf : collect(entry.out));
   child.stderr.on('data', collect(entry.err));
   // A child that ends before it has read its input is no error of ours; its exit code tells.
   child.stdin.on('error', () => undefined);
@@ -144,6 +157,7 @@ function cutShort(entry: Running, ended: 'deadline' | 'cancelled' | 'output-too-
 
 function finish(entry: Running, end: ChildEnd): void {
   if (!running.delete(entry.id)) return;
+  clearTimeout(entry.turn);
   tell({ kind: 'ended', id: entry.id, end });
   pump();
 }
@@ -171,7 +185,7 @@ function cancel(id: number): void {
 process.on('message', (message: ToGateway) => {
   if (message.kind === 'cancel') cancel(message.id);
   else {
-    waiting.push({ id: message.id, request: message.request });
+    waiting.push({ id: message.id, request: message.request, follows: message.follows === true });
     pump();
   }
 });

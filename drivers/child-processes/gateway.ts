@@ -4,14 +4,19 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
-import type { ChildEnd, ChildRequest, FromGateway, ToGateway } from './protocol';
+import type { ChildEnd, ChildRequest, FollowRequest, FromGateway, ToGateway } from './protocol';
 import { manyMayListen } from './signals';
 
-export type { ChildEnd, ChildRequest } from './protocol';
+export type { ChildEnd, ChildRequest, FollowRequest } from './protocol';
 
 /** Runs children elsewhere. Never rejects: how the child ended is the answer. Aborting ends the child and its whole process group. */
 export interface ChildGateway {
   run(request: ChildRequest, signal: AbortSignal): Promise<ChildEnd>;
+  /**
+   * Listens to a child that prints for as long as it lives. Its deadline is the end of a turn and says nothing about anybody; standard output is
+   * given to `printed` in pieces, and is not in the answer. Never rejects.
+   */
+  follow(request: FollowRequest, printed: (text: string) => void, signal: AbortSignal): Promise<ChildEnd>;
   /** Ends the gateway and every child with it. */
   close(): Promise<void>;
   /** The gateway's process id while it runs. */
@@ -36,6 +41,8 @@ interface Call {
   readonly id: number;
   readonly request: ChildRequest;
   readonly settle: (end: ChildEnd) => void;
+  /** Set for a child that is listened to. */
+  readonly printed: ((text: string) => void) | undefined;
   handedOver: boolean;
   groupPid: number | undefined;
   guard: NodeJS.Timeout | undefined;
@@ -65,6 +72,14 @@ class ForkedGateway implements ChildGateway {
   }
 
   run(request: ChildRequest, signal: AbortSignal): Promise<ChildEnd> {
+    return this.begin(request, undefined, signal);
+  }
+
+  follow(request: FollowRequest, printed: (text: string) => void, signal: AbortSignal): Promise<ChildEnd> {
+    return this.begin(request, printed, signal);
+  }
+
+  private begin(request: ChildRequest, printed: Call['printed'], signal: AbortSignal): Promise<ChildEnd> {
     if (this.closed) return Promise.resolve({ ended: 'not-started', why: 'the gateway is closed' });
     if (signal.aborted)
       return Promise.resolve({ ended: 'not-started', why: 'cancelled before it was started' });
@@ -81,7 +96,10 @@ class ForkedGateway implements ChildGateway {
         this.holdOrFreeEventLoop();
         resolve(end);
       };
-      const call: Call = { id, request, settle, handedOver: false, groupPid: undefined, guard: undefined };
+      const call: Call = {
+        ...{ id, request, settle, printed },
+        ...{ handedOver: false, groupPid: undefined, guard: undefined },
+      };
       this.calls.set(id, call);
       signal.addEventListener('abort', onAbort, { once: true });
       this.handOver(call);
@@ -115,7 +133,8 @@ class ForkedGateway implements ChildGateway {
       // It has missed its own deadline by far, so it is stopped or stuck; its exit settles every call.
       child.kill('SIGKILL');
     }, call.request.deadlineMs + stuckAfterMs);
-    this.send({ kind: 'run', id: call.id, request: call.request });
+    const { id, request, printed } = call;
+    this.send({ kind: 'run', id, request, ...(printed !== undefined && { follows: true }) });
   }
 
   private send(message: ToGateway): void {
@@ -144,6 +163,7 @@ class ForkedGateway implements ChildGateway {
       const call = this.calls.get(message.id);
       if (call === undefined) return;
       if (message.kind === 'started') call.groupPid = message.pid;
+      else if (message.kind === 'printed') call.printed?.(message.text);
       else call.settle(message.end);
     });
     child.once('error', () => this.died(child));

@@ -2,6 +2,7 @@ export {
   type ChildEnd,
   type ChildGateway,
   type ChildRequest,
+  type FollowRequest,
   type GatewayOptions,
   openChildGateway,
 } from './gateway';

@@ -11,6 +11,9 @@ export interface ChildRequest {
   readonly deadlineMs: number;
 }
 
+/** Of a child that is there to be listened to: what it prints is handed over as it comes, and it takes nobody's slot. */
+export type FollowRequest = Pick<ChildRequest, 'command' | 'args' | 'env' | 'deadlineMs'>;
+
 /**
  * How a child ended. `not-started`: nothing was run, so nothing happened. `deadline`, `cancelled` and `lost` (the gateway died) say
  * nothing about what the child did before: for an act the outcome is unknown.
@@ -32,9 +35,16 @@ export type ChildEnd =
   | { readonly ended: 'not-started'; readonly why: string };
 
 export type ToGateway =
-  | { readonly kind: 'run'; readonly id: number; readonly request: ChildRequest }
+  | {
+      readonly kind: 'run';
+      readonly id: number;
+      readonly request: ChildRequest;
+      /** What it prints is told by `printed`. */
+      readonly follows?: true;
+    }
   | { readonly kind: 'cancel'; readonly id: number };
 
 export type FromGateway =
   | { readonly kind: 'started'; readonly id: number; readonly pid: number }
+  | { readonly kind: 'printed'; readonly id: number; readonly text: string }
   | { readonly kind: 'ended'; readonly id: number; readonly end: ChildEnd };

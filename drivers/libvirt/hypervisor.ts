@@ -7,7 +7,7 @@
  * - The permit is asked for its freshness right before the start is sent, after all waiting.
  * - Nothing here removes a disk, an NVRAM file or a running VM.
  */
-import type { ActOutcome, HypervisorPort, ReadDefinition } from '../../activities/ports';
+import type { ActOutcome, HintsPort, HypervisorPort, ReadDefinition } from '../../activities/ports';
 import { permitIsFresh, type ResumePermit, type StartPermit } from '../../domain/evidence';
 import { DriverFault, fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
@@ -17,6 +17,7 @@ import type { StoredDefinition } from '../../domain/records';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
 import { type Concurrency, type Deadlines, HostConnection } from './connection';
 import { readDefinitions } from './definitions';
+import { followEvents } from './follow';
 import type { PoolOf } from './domain-xml';
 import { ok, outcomeOf, refused, type Refusal, settledBeforeFreeing, settledBeforeStart } from './outcomes';
 import { type HypervisorSign, probeDaemon } from './probe';
@@ -37,7 +38,7 @@ export interface LibvirtOptions {
   readonly virsh?: string;
 }
 
-export interface LibvirtHypervisor extends HypervisorPort {
+export interface LibvirtHypervisor extends HypervisorPort, HintsPort {
   /** Whether the agent inside the guest answers a ping. False when the VM, its agent or its host does not answer. */
   pingGuestAgent(host: HostId, vm: VmId, signal: AbortSignal): Promise<boolean>;
   /** Ends the gateway process, if it is this driver's own, and every child with it. */
@@ -263,6 +264,12 @@ class Libvirt implements LibvirtHypervisor {
     return (
       answer.kind === 'answered' && answer.errors === '' && (answer.sections[0] ?? '').includes('return')
     );
+  }
+
+  follow(host: HostId, heard: () => void, signal: AbortSignal): Promise<void> {
+    const { uri } = this.connection(host);
+    const program = this.options.virsh ?? 'virsh';
+    return followEvents({ gateway: this.gateway, program, uri }, heard, signal);
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { invariant } from '../../domain/invariant';
 import { CallContext, NoAnswer } from './call-context';
 import { controlsOf } from './controls';
 import type { Strike } from './fault-rules';
+import type { HostNews } from './host-news';
 import type { PortName } from './journal';
 import { fencingBody } from './port-bodies/fencing';
 import { hostCommandsBody } from './port-bodies/host-commands';
@@ -47,6 +48,10 @@ export class CallDesk {
       survey: surveyBody(world),
       notifier: notifierBody(world),
     } as unknown as Readonly<Record<PortName, Readonly<Record<string, Body>>>>;
+  }
+
+  get news(): HostNews {
+    return this.world.news;
   }
 
   async serve(called: PortCall, signal: AbortSignal, hooks: CallHooks = this.hooks): Promise<unknown> {

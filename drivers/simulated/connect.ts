@@ -3,8 +3,11 @@
  * under way then ends as any call does whose answer never came: reads as silence, acts as unknown.
  */
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { HintsPort } from '../../activities/ports';
 import type { Fleet } from '../../domain/fleet';
 import { DriverFault } from '../../domain/faults';
+import type { HostId } from '../../domain/ids';
 import type { RemoteControls } from './controls';
 import { type FromWorld, onLines, send, type ToWorld } from './line-protocol';
 import { fleetOf } from './sample-world';
@@ -45,7 +48,7 @@ export async function connectSimulated(
     }
   };
   return {
-    ports: portsOver(perform),
+    ports: portsOver(perform, line),
     control,
     fleet: fleetOf(await control.spec()),
     close: () => line.close(),
@@ -55,12 +58,16 @@ export async function connectSimulated(
 /** How long a cancelled call waits for the world's last word on it. */
 const cancelAnswerMsMax = 250;
 
+/** Between two tries to hear of a host again. */
+const followAgainMs = 500;
+
 type Waiting = (message: FromWorld | 'lost') => void;
 
-class Line {
+class Line implements HintsPort {
   private socket: Promise<Socket> | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private count = 0;
+  private closed = false;
 
   constructor(
     private readonly path: string,
@@ -111,12 +118,43 @@ class Line {
     return answerOf(message);
   }
 
+  /** What happens while the world is not there is not heard of. */
+  async follow(host: HostId, heard: () => void, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.closed) {
+      const socket = await this.open().catch(() => undefined);
+      if (socket !== undefined) await this.newsOf(host, socket, heard, signal);
+      await delay(followAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
   async close(): Promise<void> {
+    this.closed = true;
     const socket = await this.socket?.catch(() => undefined);
     if (socket === undefined) return;
     await new Promise<void>((resolve) => {
       socket.once('close', () => resolve());
       socket.destroy();
+    });
+  }
+
+  /** Until it is given up, or the connection is lost. */
+  private newsOf(host: HostId, socket: Socket, heard: () => void, signal: AbortSignal): Promise<void> {
+    this.count += 1;
+    const id = this.count;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        signal.removeEventListener('abort', giveUp);
+        this.waiting.delete(id);
+        resolve();
+      };
+      const giveUp = (): void => {
+        send(socket, { id, ask: 'cancel' });
+        end();
+      };
+      this.waiting.set(id, (said) => (said !== 'lost' && said.said === 'news' ? heard() : end()));
+      signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted || socket.destroyed) return end();
+      send(socket, { id, ask: 'follow', host });
     });
   }
 

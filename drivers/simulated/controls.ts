@@ -107,11 +107,13 @@ function guestControls(world: World) {
     shutDownGuest: (host: HostId, vm: VmId): void => world.endProcess(running(host, vm), 'shutdown'),
     pauseGuest(host: HostId, vm: VmId, reason = 'user'): void {
       Object.assign(running(host, vm), { state: 'paused', reason });
+      world.news.tell(host);
     },
     resumeGuest(host: HostId, vm: VmId): void {
       const process = running(host, vm);
       Object.assign(process, { state: 'running', reason: 'unpaused' });
       world.stir(process);
+      world.news.tell(host);
     },
     /** Shutting down or migrating away: it may still write. */
     beginTransition(host: HostId, vm: VmId): void {

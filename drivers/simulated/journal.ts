@@ -116,6 +116,7 @@ export class Journal {
   constructor(
     private readonly detail: 'full' | 'effects',
     private readonly now: () => Timestamp,
+    private readonly heard: (effect: Effect) => void = () => undefined,
   ) {}
 
   get lastSeq(): number {
@@ -131,7 +132,9 @@ export class Journal {
   }
 
   effect(effect: Effect): number {
-    return this.write({ kind: 'effect', ...effect });
+    const seq = this.write({ kind: 'effect', ...effect });
+    this.heard(effect);
+    return seq;
   }
 
   since(seq = 0): readonly JournalEntry[] {

@@ -5,11 +5,14 @@
  */
 import type { Socket } from 'node:net';
 import type { FaultCode, FaultFacts } from '../../domain/faults';
+import type { HostId } from '../../domain/ids';
 import type { PortCall } from './silence';
 
 export type ToWorld =
   | ({ readonly id: number; readonly ask: 'call' } & PortCall)
   | { readonly id: number; readonly ask: 'control'; readonly name: string; readonly args: readonly unknown[] }
+  /** Is told `news` of the host until it is cancelled. */
+  | { readonly id: number; readonly ask: 'follow'; readonly host: HostId }
   | { readonly id: number; readonly ask: 'cancel' };
 
 export type FromWorld =
@@ -21,6 +24,7 @@ export type FromWorld =
       readonly facts: FaultFacts;
     }
   | { readonly id: number; readonly said: 'error'; readonly sentence: string }
+  | { readonly id: number; readonly said: 'news' }
   /** A fault rule asks the caller's process to die now. */
   | { readonly id: number; readonly said: 'crash' };
 

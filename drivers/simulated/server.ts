@@ -52,6 +52,11 @@ function attend(desk: CallDesk, socket: Socket): void {
     }
     const controller = new AbortController();
     open.set(id, controller);
+    if (message.ask === 'follow') {
+      const tell = (): void => reply({ id, said: 'news' });
+      void desk.news.follow(message.host, tell, controller.signal).finally(() => open.delete(id));
+      return;
+    }
     const crashWorker = (): void => reply({ id, said: 'crash' });
     const args = argsFromWire(message.args);
     const work =

@@ -1,5 +1,5 @@
 /** The ports as views on a simulated datacenter. The inventory is never simulated: it is always PostgreSQL. */
-import type { Ports } from '../../activities/ports';
+import type { HintsPort, Ports } from '../../activities/ports';
 import { CallDesk, type CallHooks } from './call-desk';
 import { simulatedStrategies } from './port-bodies/storage';
 import type { PortCall } from './silence';
@@ -14,6 +14,7 @@ export type SimulatedPorts = Pick<
   | 'volumes'
   | 'volumeMoves'
   | 'survey'
+  | 'hints'
   | 'notifier'
 >;
 
@@ -22,11 +23,14 @@ export type Perform = (called: PortCall, signal: AbortSignal) => Promise<unknown
 
 export function simulatedPorts(world: World, hooks: CallHooks = {}): SimulatedPorts {
   const desk = new CallDesk(world, hooks);
-  return portsOver((called, signal) => desk.serve(called, signal));
+  return portsOver((called, signal) => desk.serve(called, signal), world.news);
 }
 
-export function portsOver(perform: Perform): SimulatedPorts {
-  const calls = <Port extends keyof SimulatedPorts>(
+const noHints: HintsPort = { follow: () => Promise.resolve() };
+
+/** @param hints What hosts tell by themselves; none when left out. */
+export function portsOver(perform: Perform, hints: HintsPort = noHints): SimulatedPorts {
+  const calls = <Port extends Exclude<keyof SimulatedPorts, 'hints'>>(
     port: Port,
     names: readonly (keyof SimulatedPorts[Port])[],
   ) =>
@@ -38,6 +42,7 @@ export function portsOver(perform: Perform): SimulatedPorts {
       ]),
     ) as unknown as SimulatedPorts[Port];
   return {
+    hints,
     fencing: calls('fencing', ['status', 'off']),
     hypervisor: calls('hypervisor', [
       ...(['probe', 'list', 'definitions', 'define'] as const),

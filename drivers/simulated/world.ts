@@ -15,6 +15,7 @@ import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord } from '../../domain/records';
 import { definitionText, parseDefinition, type ParsedDefinition } from './definition-text';
 import { FaultRules } from './fault-rules';
+import { HostNews } from './host-news';
 import { type Cause, Journal } from './journal';
 import { ProcessTable } from './process-table';
 import { SharedStorage } from './shared-storage';
@@ -39,6 +40,10 @@ export class World {
   readonly alerts: AlertRecord[] = [];
   readonly live = new ProcessTable();
   readonly volumeWorks = new VolumeWorks(this);
+  readonly news = new HostNews(
+    (id) => this.answers(this.host(id)),
+    (id) => this.host(id).daemon === 'alive',
+  );
   costs: Costs;
   private readonly ended: ProcessInterval[] = [];
   private readonly printed = new Map<VmId, number>();
@@ -49,7 +54,11 @@ export class World {
     readonly nowMs: () => number = Date.now,
   ) {
     this.costs = { ...defaultCosts, ...spec.costs };
-    this.journal = new Journal(spec.journal ?? 'full', () => this.now());
+    this.journal = new Journal(
+      spec.journal ?? 'full',
+      () => this.now(),
+      (effect) => this.news.note(effect),
+    );
     this.storage = new SharedStorage(spec.pools, nowMs);
     for (const host of spec.hosts) this.hosts.set(host.id, this.freshHost(host));
     for (const device of spec.devices)

@@ -1,5 +1,11 @@
 /** Everything that speaks to vCenters, over one session each. */
-import type { HostCommandsPort, HypervisorPort, SurveyPort, VolumeMovesPort } from '../../activities/ports';
+import type {
+  HintsPort,
+  HostCommandsPort,
+  HypervisorPort,
+  SurveyPort,
+  VolumeMovesPort,
+} from '../../activities/ports';
 import type { HostId, PoolId } from '../../domain/ids';
 import { vsphereHostCommands } from './host-commands';
 import { VsphereHypervisor } from './hypervisor';
@@ -13,6 +19,7 @@ export interface Vsphere extends VsphereStorage {
   readonly hostCommands: HostCommandsPort;
   readonly volumeMoves: VolumeMovesPort;
   readonly survey: SurveyPort;
+  readonly hints: HintsPort;
   /** Whether a vCenter of the config has this host. */
   hasHost(host: HostId): boolean;
   /** Whether the pool is a datastore of such hosts. */
@@ -29,6 +36,8 @@ export function createVsphere(options: VsphereOptions, timing?: MoveTiming): Vsp
     hypervisor: new VsphereHypervisor(vcenters),
     volumeMoves: createVolumeMoves(vcenters, timing),
     survey: vsphereSurvey(vcenters),
+    // A vCenter is asked, and tells nothing by itself here: its hosts are seen by looks alone.
+    hints: { follow: () => Promise.resolve() },
     ...vsphereStorage(options.pools, (...args) => hostCommands.inspectDisks(...args)),
     hasHost: (host) => vcenters.has(host),
     hasPool: (pool) => options.pools.some((p) => p.id === pool),

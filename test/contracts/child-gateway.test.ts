@@ -177,6 +177,49 @@ it('lets no hung child take the slot of another for long', async () => {
   await narrow.close();
 }, 30_000);
 
+describe('a child that is listened to', () => {
+  const follow = (
+    script: string,
+    printed: (text: string) => void,
+    signal = notAborted(),
+    deadlineMs = 60_000,
+  ) => gateway.follow({ command: 'sh', args: ['-c', script], deadlineMs }, printed, signal);
+
+  it('is heard while it lives, line by line, and nothing of it is kept', async () => {
+    let heard = '';
+    const giveUp = new AbortController();
+    const call = follow('echo one; sleep 0.3; echo two; exec sleep 60', (t) => (heard += t), giveUp.signal);
+    await eventually(20_000, async () => heard === 'one\ntwo\n');
+    giveUp.abort();
+    expect(await call).toEqual({ ended: 'cancelled', stdout: '', stderr: '' });
+  });
+
+  it('ends at its deadline, which is the end of its turn', async () => {
+    expect(await follow('exec sleep 60', () => undefined, notAborted(), 300)).toMatchObject({
+      ended: 'deadline',
+    });
+  });
+
+  it('says how it ended by itself, and why', async () => {
+    const end = await follow('echo lost >&2; exit 1', () => undefined);
+    expect(end).toMatchObject({ ended: 'exit', code: 1, stderr: 'lost\n' });
+  });
+
+  it('takes nobody’s slot', async () => {
+    const narrow = openChildGateway({ execArgv: ['-r', loader], childrenMax: 1 });
+    const giveUp = new AbortController();
+    const request = { command: 'sleep', args: ['60'], deadlineMs: 60_000 };
+    // More than may run at all, young and old together.
+    const listened = Array.from({ length: 6 }, () => narrow.follow(request, () => undefined, giveUp.signal));
+    const well = narrow.run({ command: 'echo', args: ['well'], deadlineMs: 9_000 }, notAborted());
+    await within(10_000, well);
+    expect(await well).toMatchObject({ ended: 'exit', stdout: 'well\n' });
+    giveUp.abort();
+    for (const end of await Promise.all(listened)) expect(end.ended).toBe('cancelled');
+    await narrow.close();
+  }, 30_000);
+});
+
 it('has ended everything once it is closed', async () => {
   const file = newFile();
   const call = run(hanging, [file], 60_000);

@@ -8,6 +8,7 @@ export type ContractPort =
   | 'storageLocks'
   | 'volumes'
   | 'survey'
+  | 'hints'
   | 'volumeMoves'
   | 'notifier'
   | 'inventory';
@@ -46,7 +47,7 @@ export const contractDrivers: readonly ContractDriver[] = [
     (
       [
         ...(['fencing', 'hypervisor', 'hostCommands', 'storageLocks'] as const),
-        ...(['volumes', 'volumeMoves', 'survey', 'notifier'] as const),
+        ...(['volumes', 'volumeMoves', 'survey', 'hints', 'notifier'] as const),
       ] as const
     ).map((port): ContractDriver => ({ port, driver, lacks: everything })),
   ),
@@ -54,6 +55,7 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'fencing', driver: 'fence-agents', lacks: everything },
   { port: 'fencing', driver: 'fence-agents (Redfish)', lacks: everything },
   { port: 'hypervisor', driver: 'libvirt', lacks: everything },
+  { port: 'hints', driver: 'libvirt', lacks: everything },
   { port: 'hypervisor', driver: 'vsphere', lacks: vcenterLacks },
   ...(['hostCommands', 'storageLocks', 'volumes'] as const).map((port): ContractDriver => ({
     port,

@@ -15,6 +15,7 @@ import { runOrThrow } from '../../lab/run';
 import { definitionOf, type DriverLab, labPool, openDriverLab } from '../support/driver-lab';
 import { eventually, notAborted, type Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
+import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
@@ -27,7 +28,7 @@ const b = hostId('hv-b');
 /** A hung host takes two deadlines (3 s and 2 s) to be known as such; the rest is for a loaded machine. */
 const patienceMs = 20_000;
 
-export async function openLibvirt(): Promise<Opened<HypervisorSubject>> {
+export async function openLibvirt(): Promise<Opened<HypervisorSubject & HintsSubject>> {
   const world = await openDriverLab();
   const port = world.hypervisor();
   const host = (id: HostId) => world.lab.host(id);
@@ -35,8 +36,8 @@ export async function openLibvirt(): Promise<Opened<HypervisorSubject>> {
   const asContract = (vm: LabVm): ContractVm => ({
     ...{ vmId: vmId(vm.uuid), name: vm.name, definition: definitionOf(vm) },
   });
-  const subject: HypervisorSubject = {
-    ...{ port, a, b, patienceMs },
+  const subject: HypervisorSubject & HintsSubject = {
+    ...{ port, hints: port, a, b, patienceMs },
     world: {
       powerOff: (id) => host(id).powerOff(),
       killDaemon: (id) => host(id).killLibvirtd(),

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contractDrivers } from './drivers';
 import { fencingContract } from './fencing.contract';
+import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
 import { hypervisorContract } from './hypervisor.contract';
 import { inventoryCases } from './inventory.contract';
@@ -19,6 +20,7 @@ const cases: CasesByPort = {
   storageLocks: storageLocksContract,
   volumes: volumesContract,
   survey: surveyContract,
+  hints: hintsContract,
   volumeMoves: volumeMovesContract,
   notifier: notifierContract,
   inventory: inventoryCases,

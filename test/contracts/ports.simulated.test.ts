@@ -1,5 +1,6 @@
 import { runContract } from './contract';
 import { fencingContract } from './fencing.contract';
+import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
 import { hypervisorContract } from './hypervisor.contract';
 import { notifierContract } from './notifier.contract';
@@ -7,6 +8,7 @@ import {
   inItsOwnProcess,
   inThisProcess,
   openFencing,
+  openHints,
   openHostCommands,
   openHypervisor,
   openNotifier,
@@ -29,6 +31,7 @@ runContract('volumes', 'simulated', volumesContract, openVolumes(here));
 runContract('volumeMoves', 'simulated', volumeMovesContract, openVolumeMoves(here, 'dir'));
 runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVolumeMoves(here, 'vmfs'));
 runContract('survey', 'simulated', surveyContract, openSurvey(here));
+runContract('hints', 'simulated', hintsContract, openHints(here));
 runContract('notifier', 'simulated', notifierContract, openNotifier(here));
 
 const there = inItsOwnProcess;
@@ -39,4 +42,5 @@ runContract('storageLocks', 'simulated-process', storageLocksContract, openStora
 runContract('volumes', 'simulated-process', volumesContract, openVolumes(there));
 runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeMoves(there, 'dir'));
 runContract('survey', 'simulated-process', surveyContract, openSurvey(there));
+runContract('hints', 'simulated-process', hintsContract, openHints(there));
 runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));

@@ -18,6 +18,7 @@ import type { VmDisk, VmShape } from '../../domain/records';
 import { simulatedElsewhere } from '../support/simulated-process';
 import type { Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
+import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { NotifierSubject } from './notifier.contract';
@@ -77,53 +78,57 @@ export const openFencing = (open: OpenWorld) => async (): Promise<Opened<Fencing
 /** Long enough for an abort to come first. */
 const slowSilence = (control: RemoteControls): Promise<void> => control.setCosts({ silenceMs: 400 });
 
-export const openHypervisor = (open: OpenWorld) => async (): Promise<Opened<HypervisorSubject>> => {
-  const { ports, control, close } = await open({ ...small, vmsPerHost: 0, memoryMiBPerVm: 1_024 });
-  let count = 0;
-  const draft = async (host: HostId): Promise<ContractVm> => {
-    count += 1;
-    const id = vmId(`00000000-0000-4000-8000-${String(count).padStart(12, '0')}`);
-    const name = `case-${count}`;
-    const path = `/simulated/shared/${name}.raw`;
-    const disks = [{ device: 'vda', path, poolId: (await control.spec()).pools[0]!.id }];
-    const text = definitionText({ id, name, memoryMiB: 4, vcpus: 1, disks, networks: ['lan'] });
-    await control.makeDisk(disks[0]!);
-    const readAt = new Date().toISOString();
-    return { vmId: id, name, definition: { vmId: id, version: 1, text, readFrom: host, readAt } };
-  };
-  const subject: HypervisorSubject = {
-    ...{ port: ports.hypervisor, a, b, patienceMs },
-    world: {
-      powerOff: (host) => control.cutPower(host),
-      killDaemon: (host) => control.killDaemon(host),
-      startDaemon: (host) => control.startDaemon(host),
-      hangDaemon: (host) => slowSilence(control).then(() => control.hangDaemon(host)),
-      resumeDaemon: (host) => control.resumeDaemon(host),
-      destroy: (host, vm) => control.destroyByHand(host, vm),
-      pause: (host, vm) => control.pauseGuest(host, vm),
-      setAutostart: (host, vm) => control.setAutostart(host, vm, true),
-      runsOn: async (vm) =>
-        (await control.snapshot()).processes
-          .filter((p) => p.vmId === vm && p.state !== 'ended')
-          .map((p) => p.hostId),
-    },
-    async startedVm(host, kind) {
-      const vm = await draft(host);
-      if (kind === 'transient') await control.createByHand(host, vm.definition.text);
-      else {
+export const openHypervisor =
+  (open: OpenWorld) => async (): Promise<Opened<HypervisorSubject & HintsSubject>> => {
+    const { ports, control, close } = await open({ ...small, vmsPerHost: 0, memoryMiBPerVm: 1_024 });
+    let count = 0;
+    const draft = async (host: HostId): Promise<ContractVm> => {
+      count += 1;
+      const id = vmId(`00000000-0000-4000-8000-${String(count).padStart(12, '0')}`);
+      const name = `case-${count}`;
+      const path = `/simulated/shared/${name}.raw`;
+      const disks = [{ device: 'vda', path, poolId: (await control.spec()).pools[0]!.id }];
+      const text = definitionText({ id, name, memoryMiB: 4, vcpus: 1, disks, networks: ['lan'] });
+      await control.makeDisk(disks[0]!);
+      const readAt = new Date().toISOString();
+      return { vmId: id, name, definition: { vmId: id, version: 1, text, readFrom: host, readAt } };
+    };
+    const subject: HypervisorSubject & HintsSubject = {
+      ...{ port: ports.hypervisor, hints: ports.hints, a, b, patienceMs },
+      world: {
+        powerOff: (host) => control.cutPower(host),
+        killDaemon: (host) => control.killDaemon(host),
+        startDaemon: (host) => control.startDaemon(host),
+        hangDaemon: (host) => slowSilence(control).then(() => control.hangDaemon(host)),
+        resumeDaemon: (host) => control.resumeDaemon(host),
+        destroy: (host, vm) => control.destroyByHand(host, vm),
+        pause: (host, vm) => control.pauseGuest(host, vm),
+        setAutostart: (host, vm) => control.setAutostart(host, vm, true),
+        runsOn: async (vm) =>
+          (await control.snapshot()).processes
+            .filter((p) => p.vmId === vm && p.state !== 'ended')
+            .map((p) => p.hostId),
+      },
+      async startedVm(host, kind) {
+        const vm = await draft(host);
+        if (kind === 'transient') await control.createByHand(host, vm.definition.text);
+        else {
+          await control.defineByHand(host, vm.vmId, vm.name, vm.definition.text);
+          await control.startByHand(host, vm.vmId);
+        }
+        return vm;
+      },
+      async definedVm(host) {
+        const vm = await draft(host);
         await control.defineByHand(host, vm.vmId, vm.name, vm.definition.text);
-        await control.startByHand(host, vm.vmId);
-      }
-      return vm;
-    },
-    async definedVm(host) {
-      const vm = await draft(host);
-      await control.defineByHand(host, vm.vmId, vm.name, vm.definition.text);
-      return vm;
-    },
+        return vm;
+      },
+    };
+    return { subject, close };
   };
-  return { subject, close };
-};
+
+/** The same world: what happens to guests is what is told. */
+export const openHints: (open: OpenWorld) => () => Promise<Opened<HintsSubject>> = openHypervisor;
 
 const diskAt = (path: string, spec: WorldSpec): VmDisk => ({
   ...{ device: 'vda', path, format: 'raw', shareable: false },

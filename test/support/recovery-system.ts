@@ -105,6 +105,8 @@ export interface SystemOptions extends Partial<SampleOptions> {
   readonly version?: WorkerVersion;
   /** Stands between the server and every activity: calls `act` when, and as often as, it likes. */
   readonly intercept?: Intercept;
+  /** Stands between the activities and the simulated datacenter. */
+  readonly wrap?: (ports: Ports) => Ports;
 }
 
 export type Intercept = (called: {
@@ -167,7 +169,8 @@ export async function recoverySystem(options: SystemOptions = {}): Promise<Recov
   const fleet = fleetOf(spec);
   const world = new World(spec);
   const { inventory, close: closeInventory } = await freshInventory();
-  const ports: Ports = { ...simulatedPorts(world, options.hooks ?? {}), inventory };
+  const plain: Ports = { ...simulatedPorts(world, options.hooks ?? {}), inventory };
+  const ports = options.wrap?.(plain) ?? plain;
   const taskQueue = `test-${randomUUID()}`;
   const address = temporalAddress();
   const connection = await Connection.connect({ address });

@@ -27,9 +27,9 @@ export const driverOn = ({ access, hosts, fleet }: Omit<WorkerElsewhere, 'invent
 export function portsOf(vsphere: Vsphere, inventory: OpenInventory, fencing: FencingPort): Ports {
   const nobody = new World(sampleWorld({ hosts: 1, vmsPerHost: 0, prefix: 'nobody-', seed: 1 }));
   const { notifier } = simulatedPorts(nobody);
-  const { hypervisor, hostCommands, volumes, storageLocks, volumeMoves, survey } = vsphere;
+  const { hypervisor, hostCommands, volumes, storageLocks, volumeMoves, survey, hints } = vsphere;
   return {
-    ...{ inventory, notifier, survey, fencing },
+    ...{ inventory, notifier, survey, fencing, hints },
     ...{ hypervisor, hostCommands, volumes, storageLocks, volumeMoves },
   };
 }
