@@ -37,6 +37,8 @@ COPY --from=build /opt/vmedic/dist dist
 COPY drivers/postgres/migrations drivers/postgres/migrations
 COPY bin bin
 ENV NODE_ENV=production VMEDIC_HOME=/var/lib/vmedic VMEDIC_CONFIG=/etc/vmedic/vmedic.yaml
+# A third of what workflows cost is stack traces that nobody reads; and many young objects die before they need sorting out.
+ENV NODE_OPTIONS="--require /opt/vmedic/dist/workers/embedded/no-promise-stacks.js --max-semi-space-size=32"
 USER 10001:10001
 ENTRYPOINT ["tini", "--", "/opt/vmedic/bin/vmedic"]
 CMD ["worker"]

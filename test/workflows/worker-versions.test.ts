@@ -4,8 +4,9 @@ import { makeCurrent, makeFirstCurrent, workerVersions } from '../../client/depl
 import { queuesWithoutWorker } from '../../client/troubles';
 import { workflowIds } from '../../domain/ids';
 import { waitFor } from '../../lab/wait-for';
+import { type SetUp, setUp } from '../../workers/set-up';
 import { type Intercept, type RecoverySystem, recoverySystem, workerSet } from '../support/recovery-system';
-import { temporalAddress } from '../support/servers';
+import { createTestDatabase, temporalAddress } from '../support/servers';
 
 const deploymentName = `upgrade-${randomUUID().slice(0, 8)}`;
 const before = { deploymentName, buildId: '1.0.0' };
@@ -25,6 +26,21 @@ const noting =
 const session = () => ({ client: system.client, settings: { address: '', namespace: 'default' } });
 const versionsOf = (runs: readonly string[]): string[] =>
   [...new Set(ran.filter((r) => runs.includes(r.run)).map((r) => r.on))].sort();
+
+/** `vmedic setup` of the build that the version is of. */
+async function setUpWith(version: typeof after): Promise<SetUp> {
+  const database = await createTestDatabase();
+  try {
+    return await setUp(
+      { address: temporalAddress(), namespace: 'default' },
+      database.url,
+      () => undefined,
+      version,
+    );
+  } finally {
+    await database.drop();
+  }
+}
 
 /** The version that the server holds a run to, and the ones that its tasks were done on. */
 async function heldTo(workflowId: string): Promise<{ behaviour: unknown; tasks: string[] }> {
@@ -79,7 +95,14 @@ it('a recovery in flight ends on its own version, its VMs too; the next one begi
     ...{ version: after, intercept: noting('2.0.0') },
   });
   await newer.start();
-  expect(await makeCurrent(session(), after)).toBe('made current');
+  // As whoever upgrades asks for it, and again.
+  for (let times = 0; times < 2; times += 1)
+    expect((await setUpWith(after)).versions).toEqual(
+      expect.arrayContaining([
+        { buildId: '2.0.0', state: 'current' },
+        { buildId: '1.0.0', state: 'draining' },
+      ]),
+    );
   expect(await makeCurrent(session(), after)).toBe('current already');
 
   const b = system.host('b');

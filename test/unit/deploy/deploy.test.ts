@@ -18,6 +18,7 @@ import Ajv from 'ajv';
 import { DockerfileParser } from 'dockerfile-ast';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../workers/config';
+import { nodeOptions, preload } from '../../../workers/embedded/worker-process';
 import { workerQueues } from '../../../workers/worker';
 import { monitoringProgram, type MonitoringProgram } from '../../support/monitoring';
 import { testIf } from '../../support/optional';
@@ -252,6 +253,18 @@ describe("Grafana's dashboard", () => {
     expect(JSON.stringify(dashboard())).toContain(`"uid":"${datasources[0]?.uid ?? ''}"`);
   });
 });
+
+it.each(['Dockerfile', 'deploy/systemd/vmedic-worker.service'])(
+  '%s starts a worker with what embedded ones are started with',
+  (file) => {
+    const [, given = ''] = /^(?:ENV |Environment=")NODE_OPTIONS="?(.*)"$/m.exec(read(file)) ?? [];
+    const there = '/opt/vmedic/dist/workers/embedded';
+    expect(given.split(' ')).toEqual(
+      nodeOptions.map((option) => (option.endsWith(preload) ? `${there}/${preload}` : option)),
+    );
+    expect(existsSync(join(root, 'workers', 'embedded', preload.replace('.js', '.ts')))).toBe(true);
+  },
+);
 
 describe('the systemd units', () => {
   const units = readdirSync(join(root, 'deploy', 'systemd')).filter((name) => name.endsWith('.service'));
