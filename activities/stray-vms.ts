@@ -37,7 +37,7 @@ export async function judgeStrays(env: Environment, host: Host, list: HostVmList
   const running = runningOn(list);
   // Before the records: a recovery of ours gives its room back only once it has written the record.
   const reserved = new Set((await env.inventory.reservations()).map((r) => r.vmId));
-  const strays = (await env.inventory.vms({ ids: running })).filter((v) => v.hostId !== host.id);
+  const strays = await env.inventory.vms({ ids: running, notHostId: host.id });
   if (strays.length === 0) return none;
   const accounts = new Map<HostId, (vm: VmId) => Pick<Found, 'is' | 'there'>>();
   for (const id of new Set(strays.map((v) => v.hostId))) accounts.set(id, await accountOf(env, id));

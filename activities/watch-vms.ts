@@ -21,6 +21,8 @@ import type { HostMemory, Suspicion, WatchedCluster } from './watched-cluster';
 
 /** With nothing changed and nothing suspicious the record is compared this often: it may have been changed by others than the host. */
 const compareEveryMs = 30_000;
+/** While no record has changed either, since all was well with them, they are read again this seldom: should one ever change in silence. */
+const compareWholeEveryMs = 300_000;
 export const looksMin = 2;
 /** A guest that shut itself down may do so because its host goes down. Only a host that has lived on for so many graces says that it did not. */
 const shutDownGraces = 6;
@@ -45,6 +47,12 @@ export async function compareVms(
   const quiet = !look.changed && memory.suspicions.size === 0;
   if (quiet && look.begunMs - memory.comparedMs < compareEveryMs) return;
   memory.comparedMs = look.begunMs;
+  // Before the records, so that what changes meanwhile is seen as a change by the next one.
+  const mark = await watch.env.inventory.vmsMark(host.id);
+  const well = memory.comparedWell;
+  // A finding follows from the record, the list and the config: with none of them changed it is what it was.
+  if (quiet && well?.mark === mark && look.begunMs - well.atMs < compareWholeEveryMs) return;
+  memory.comparedWell = undefined;
   const vms = await watch.env.inventory.vms({ hostId: host.id });
   const due: Due[] = [];
   for (const vm of vms) {
@@ -57,6 +65,7 @@ export async function compareVms(
     if (!vms.some((v) => v.vmId === id)) memory.suspicions.delete(id);
   await takeBackReports(watch, host, list, vms);
   await actOn(watch, host, record, list, look.begunMs, due);
+  if (memory.suspicions.size === 0) memory.comparedWell = { mark, atMs: look.begunMs };
 }
 
 interface Due {

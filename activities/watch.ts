@@ -40,6 +40,8 @@ const silentIntervalsMax = 4;
 const leftDownIntervals = 5;
 /** A survey that failed. */
 const surveyRetryMs = 60_000;
+/** Of an interval: rows of hosts that were read so lately serve the next host's round as well. */
+const recordsShare = 1 / 4;
 /** Each pause differs by up to this share, so that the looks at many hosts do not fall together. */
 const jitterShare = 0.1;
 
@@ -56,7 +58,7 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
     const cluster = await declared(env, input.clusterId);
     // Every call about every host listens to it: many are no leak.
     setMaxListeners(0, signal());
-    const watch = new WatchedCluster(env, cluster, supervision);
+    const watch = new WatchedCluster(env, cluster, supervision, input.everyMs * recordsShare);
     const claiming = async (): Promise<never> => {
       for (;;) {
         await unlessFaulty(() => watch.sayThatItIsOurs());
@@ -130,7 +132,7 @@ async function unlessFaulty(work: () => Promise<unknown>, host?: HostId): Promis
 
 async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   const { env, cluster } = watch;
-  const record = await env.inventory.host(host.id);
+  const record = await watch.record(host.id);
   const begunMs = Date.now();
   const list = await listOrSilence(env, host);
   if (record === undefined) return { hostId: host.id, answered: false, vms: 0, added: 0 };

@@ -36,6 +36,8 @@ export interface HostMemory {
   known: string;
   definitionsReadMs: number;
   comparedMs: number;
+  /** The records that were compared last, when nothing was wrong with any of them; undefined when something was. */
+  comparedWell: { readonly mark: string; readonly atMs: number } | undefined;
   silent: SilentHost | undefined;
   /** Rounds without a list in a row, whether the host is missed or not. */
   misses: number;
@@ -52,6 +54,7 @@ export const newMemory = (): HostMemory => ({
   ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
   misses: 0,
   heardMs: 0,
+  comparedWell: undefined,
   suspicions: new Map(),
   askedForBoot: undefined,
 });
@@ -63,18 +66,36 @@ export class WatchedCluster {
   private readonly memories = new Map<HostId, HostMemory>();
   private claimedMs = 0;
   private blindTold: boolean | undefined;
+  private records: { readonly begunMs: number; readonly rows: Promise<HostRecord[]> } | undefined;
 
   constructor(
     readonly env: Environment,
     readonly cluster: Cluster,
     /** Undefined: learns, and does nothing else. */
     readonly supervision: Supervision | undefined,
+    /** So old may a host's row be that a round begins with; the round itself takes longer. */
+    private readonly recordsMsMax = 0,
   ) {}
 
   memory(host: HostId): HostMemory {
     const known = this.memories.get(host) ?? newMemory();
     this.memories.set(host, known);
     return known;
+  }
+
+  /** One read for the rounds that begin at about the same time. */
+  async record(host: HostId): Promise<HostRecord | undefined> {
+    const nowMs = performance.now();
+    if (this.records === undefined || nowMs - this.records.begunMs > this.recordsMsMax) {
+      const rows = this.env.inventory.hosts({ clusterId: this.cluster.id });
+      const records = { begunMs: nowMs, rows };
+      this.records = records;
+      // Whoever waits for it hears of it; the next one asks anew.
+      rows.catch(() => {
+        if (this.records === records) this.records = undefined;
+      });
+    }
+    return (await this.records.rows).find((r) => r.hostId === host);
   }
 
   /** What may be done by itself now, read anew each time: a switch that is thrown must hold at once. */

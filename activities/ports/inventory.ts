@@ -65,8 +65,11 @@ export interface InventoryPort extends SupervisionRows {
   vms(filter?: {
     readonly clusterId?: ClusterId;
     readonly hostId?: HostId;
+    readonly notHostId?: HostId;
     readonly ids?: readonly VmId[];
   }): Promise<VmRecord[]>;
+  /** One short word for the records of all VMs of a host: another whenever one of them has changed, come or gone, and the same otherwise. */
+  vmsMark(host: HostId): Promise<string>;
   vm(id: VmId): Promise<VmRecord | undefined>;
   updateVm(
     id: VmId,

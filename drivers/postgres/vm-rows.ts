@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { and, asc, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, lt, ne, sql } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import type { InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
@@ -42,7 +42,15 @@ export const vmRows = (
   connections: Connections,
 ): Pick<
   InventoryPort,
-  'vms' | 'vm' | 'updateVm' | 'redefineVm' | 'definition' | 'sightings' | 'recordSighting' | 'removeSighting'
+  | 'vms'
+  | 'vmsMark'
+  | 'vm'
+  | 'updateVm'
+  | 'redefineVm'
+  | 'definition'
+  | 'sightings'
+  | 'recordSighting'
+  | 'removeSighting'
 > => {
   const askers = readersOf(connections);
   return {
@@ -51,10 +59,16 @@ export const vmRows = (
       const where = and(
         filter.clusterId === undefined ? undefined : eq(vms.clusterId, filter.clusterId),
         filter.hostId === undefined ? undefined : eq(vms.hostId, filter.hostId),
+        filter.notHostId === undefined ? undefined : ne(vms.hostId, filter.notHostId),
         filter.ids === undefined ? undefined : inArray(vms.vmId, [...filter.ids]),
       );
       const rows = await connections.run((db) => db.select().from(vms).where(where).orderBy(asc(vms.vmId)));
       return rows.map(vmRecord);
+    },
+
+    async vmsMark(hostId) {
+      const [row] = await connections.run((db) => markOf(db).execute({ hostId }));
+      return row?.mark ?? '';
     },
 
     vm: askers.vm,
@@ -114,6 +128,19 @@ const someVms = prepared((db) =>
     .from(vms)
     .where(sql`${vms.vmId} = any(${sql.placeholder('ids')})`)
     .prepare('some_vms'),
+);
+
+/** Every change of a row raises its version. */
+const markOf = prepared((db) =>
+  db
+    .select({
+      mark: sql<
+        string | null
+      >`md5(string_agg(${vms.vmId} || ' ' || ${vms.version}, ',' order by ${vms.vmId}))`,
+    })
+    .from(vms)
+    .where(eq(vms.hostId, sql.placeholder('hostId')))
+    .prepare('vms_mark'),
 );
 
 const newestDefinitions = prepared((db) =>

@@ -13,8 +13,38 @@ export const vmCases: readonly InventoryCase[] = [
       expect(await ids({})).toEqual([web, db]);
       expect(await ids({ clusterId: cluster, hostId: hvA, ids: [db, stranger] })).toEqual([db]);
       expect(await ids({ hostId: hvB })).toEqual([]);
+      expect(await ids({ notHostId: hvB, ids: [db] })).toEqual([db]);
+      expect(await ids({ notHostId: hvA })).toEqual([]);
       expect(await ids({ ids: [] })).toEqual([]);
       expect(await inventory.vm(stranger)).toBeUndefined();
+    },
+  },
+  {
+    name: 'the mark of a host’s VMs changes with each change of one of them, and with nothing else',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      const seen: string[] = [];
+      const changes = async (host = hvA): Promise<boolean> => {
+        const mark = `${host} ${await inventory.vmsMark(host)}`;
+        const before = seen.filter((s) => s.startsWith(`${host} `)).at(-1);
+        seen.push(mark);
+        return mark !== before;
+      };
+      expect([await changes(), await changes(), await changes(hvB)]).toEqual([true, false, true]);
+      await inventory.recordSighting(web, hvB, at(5));
+      expect([await changes(), await changes(hvB)]).toEqual([false, false]);
+      await inventory.updateVm(web, 1, { desired: 'stopped' });
+      expect([await changes(), await changes(hvB)]).toEqual([true, false]);
+      await inventory.updateVm(web, 2, { desired: 'running' });
+      expect(await changes()).toBe(true);
+      const disks = { text: '<new/>', disks: [], readFrom: hvA, readAt: at(6) };
+      await inventory.redefineVm(web, 3, disks);
+      expect(await changes()).toBe(true);
+      await inventory.updateVm(web, 4, { hostId: hvB });
+      expect([await changes(), await changes(hvB)]).toEqual([true, true]);
+      await inventory.updateVm(web, 5, { hostId: hvA });
+      expect(await changes()).toBe(true);
+      expect(new Set(seen).size).toBeGreaterThanOrEqual(7);
     },
   },
   {
