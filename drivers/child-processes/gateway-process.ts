@@ -10,7 +10,7 @@
  *   hung hosts never use up the slots of the others. One that is listened to lives for minutes by intent, and counts for nothing.
  * - When the parent goes, everything goes.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { ChildEnd, ChildRequest, FromGateway, ToGateway } from './protocol';
 
 const tickMs = 50;
@@ -80,12 +80,25 @@ function tick(): void {
   pump();
 }
 
-function start({ id, request, follows }: Order): void {
-  const child = spawn(request.command, request.args, {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C', ...request.env },
-  });
+/** Node throws what `execve` and `fork` refuse, but for a few causes that it tells by an event; either way nothing was started. */
+function spawned({ id, request }: Order): ChildProcessWithoutNullStreams | undefined {
+  try {
+    return spawn(request.command, request.args, {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C', ...request.env },
+    });
+  } catch (error) {
+    // Of this one call only: the next may be of another program, or come when there is room again.
+    tell({ kind: 'ended', id, end: { ended: 'not-started', why: (error as Error).message } });
+    return undefined;
+  }
+}
+
+function start(order: Order): void {
+  const child = spawned(order);
+  if (child === undefined) return;
+  const { id, request, follows } = order;
   const entry: Running = {
     id,
     child,

@@ -1,6 +1,6 @@
 /** The gateway with real processes: what it starts it also ends, and its own death loses nobody's answer. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChildGateway, openChildGateway } from '../../drivers/child-processes';
@@ -12,11 +12,15 @@ const loader = join(__dirname, '../support/typescript-child.cjs');
 const folder = mkdtempSync(join(tmpdir(), 'gateway-'));
 let gateway: ChildGateway;
 let files = 0;
+const writers: number[] = [];
 
 beforeEach(() => {
   gateway = openChildGateway({ execArgv: ['-r', loader] });
 });
-afterEach(() => gateway.close());
+afterEach(async () => {
+  for (const fd of writers.splice(0)) closeSync(fd);
+  await gateway.close();
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const run = (script: string, args: string[] = [], deadlineMs = 20_000, signal = notAborted()) =>
@@ -41,6 +45,14 @@ const lives = (pid: number): boolean => {
 };
 const allGone = async (pids: readonly number[]): Promise<boolean> => !pids.some(lives);
 
+/** A program that somebody has open for writing: the kernel refuses to run it. */
+function busyProgram(): { command: string; args: string[] } {
+  const command = join(folder, `busy-${(files += 1)}`);
+  writeFileSync(command, '#!/bin/sh\n', { mode: 0o755 });
+  writers.push(openSync(command, 'r+'));
+  return { command, args: [] };
+}
+
 it('hands over input, output, errors and the exit code', async () => {
   const request = {
     command: 'sh',
@@ -60,6 +72,21 @@ it('hands over input, output, errors and the exit code', async () => {
 it('says of a program that is not there that nothing was started', async () => {
   const end = await gateway.run({ command: '/no/such/program', args: [], deadlineMs: 1_000 }, notAborted());
   expect(end.ended).toBe('not-started');
+});
+
+it.each([
+  ['is being written', /ETXTBSY/, busyProgram],
+  ['is given more than may be given', /E2BIG/, () => ({ command: 'true', args: ['x'.repeat(200_000)] })],
+  ['is given what no program can be given', /null bytes/, () => ({ command: 'true', args: ['a\0b'] })],
+])('says of a program that %s that nothing was started, and serves all others', async (_, why, program) => {
+  const before = run('sleep 1; echo before');
+  await run('true');
+  const { pid } = gateway;
+  const end = await gateway.run({ ...program(), deadlineMs: 9_000 }, notAborted());
+  expect(end).toEqual({ ended: 'not-started', why: expect.stringMatching(why) as string });
+  expect(await run('echo after')).toMatchObject({ ended: 'exit', stdout: 'after\n' });
+  expect(await before).toMatchObject({ ended: 'exit', stdout: 'before\n' });
+  expect(gateway.pid).toBe(pid);
 });
 
 it('ends a child and its grandchildren at the deadline, and hands over what was printed', async () => {

@@ -1,5 +1,5 @@
 /** What is made of virsh's answers, with a virsh that answers as it is told: the cases that a healthy daemon cannot be brought to. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLibvirtHypervisor, type LibvirtHypervisor } from '../../drivers/libvirt';
@@ -105,6 +105,24 @@ it('reads a host once for the list that a permit rests on and the start by it, a
   expect(reads()).toBe(1);
   await startBy(new Date(Date.parse(observedAt) - 1).toISOString());
   expect(reads()).toBe(2);
+});
+
+it('takes a start for one that was never sent when the machine refuses to run virsh, and a list for none', async () => {
+  const port = virshSaying(['', '', '', '', '']);
+  const { observedAt } = await port.list(host, notAborted());
+  const [permit, ...rest] = startOrder;
+  const accounts = [{ hostId: host, by: 'own-list', observedAt }];
+  const writer = openSync(join(folder, 'virsh'), 'r+');
+  try {
+    // No read comes before it: the start itself is what cannot be run.
+    const outcome = await port.start({ ...permit, accounts } as StartPermit, ...rest);
+    expect(outcome).toMatchObject({ kind: 'unreachable', fault: { code: 'HYPERVISOR_UNREACHABLE' } });
+    expect('fault' in outcome && outcome.fault.sentence).toContain('ETXTBSY');
+    expect(await faultCode(port.list(host, notAborted()))).toBe('HYPERVISOR_UNREACHABLE');
+  } finally {
+    closeSync(writer);
+  }
+  expect((await port.list(host, notAborted())).vms).toEqual([]);
 });
 
 it('does not take a start for refused while another job, perhaps an earlier start, holds the VM', async () => {
