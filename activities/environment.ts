@@ -32,11 +32,11 @@ export const signal = (): AbortSignal => Context.current().cancellationSignal;
  * Waits, or throws at once when the activity is cancelled. The SDK's own `sleep` would leave something behind at the activity's cancellation
  * each time, and a watch pauses some million times a day.
  *
- * @param unless Ends the wait early when it is aborted.
+ * @param unless End the wait early when one of them is aborted.
  */
-export async function pause(ms: number, unless?: AbortSignal): Promise<void> {
+export async function pause(ms: number, ...unless: readonly AbortSignal[]): Promise<void> {
   const { cancelled, cancellationSignal } = Context.current();
-  const enders = unless === undefined ? [cancellationSignal] : [cancellationSignal, unless];
+  const enders = [cancellationSignal, ...unless];
   await new Promise<void>((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

@@ -16,7 +16,11 @@ export class EarlyLooks {
   /** When the last look came early. */
   private earlyMs = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly everyMs: number) {}
+  /** @param over Aborted when no look follows any more. */
+  constructor(
+    private readonly everyMs: number,
+    private readonly over: AbortSignal,
+  ) {}
 
   hint(): void {
     this.hinted = true;
@@ -28,14 +32,14 @@ export class EarlyLooks {
     const untilMs = performance.now() + ms;
     if (!this.hinted) {
       this.waker = new AbortController();
-      await pause(ms, this.waker.signal);
+      await pause(ms, this.waker.signal, this.over);
       this.waker = undefined;
     }
     if (!this.hinted) return;
     const nowMs = performance.now();
     const soonMs = Math.max(nowMs + this.everyMs * settleShare, this.earlyMs + this.everyMs);
     if (soonMs < untilMs) this.earlyMs = soonMs;
-    await pause(Math.max(0, Math.min(soonMs, untilMs) - nowMs));
+    await pause(Math.max(0, Math.min(soonMs, untilMs) - nowMs), this.over);
     // The look that follows begins after all that was heard until now.
     this.hinted = false;
   }

@@ -15,6 +15,7 @@ import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
 import { learn } from './learn';
 import { readinessActivities } from './readiness';
+import { sideBySide } from './side-by-side';
 import { whenRebooted } from './watch-boot';
 import { EarlyLooks } from './watch-hints';
 import { surveyIfDue } from './watch-readiness';
@@ -53,61 +54,74 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
     return Promise.all(cluster.hosts.map((h) => round(watch, h)));
   },
 
-  /** Watches until cancelled. Hosts are looked at side by side: a hung one never delays another. */
+  /**
+   * Watches until cancelled. Hosts are looked at side by side: a hung one never delays another. What is no driver's fault ends all of it
+   * together, and the server begins it anew.
+   */
   async watchCluster(input: { clusterId: ClusterId; everyMs: number }): Promise<void> {
     const cluster = await declared(env, input.clusterId);
     // Every call about every host listens to it: many are no leak.
     setMaxListeners(0, signal());
-    const watch = new WatchedCluster(env, cluster, supervision, input.everyMs * recordsShare);
-    const claiming = async (): Promise<never> => {
-      for (;;) {
+    const { everyMs } = input;
+    const watch = new WatchedCluster(env, cluster, supervision, everyMs * recordsShare);
+    const claiming = async (over: AbortSignal): Promise<void> => {
+      while (!over.aborted) {
         await unlessFaulty(() => watch.sayThatItIsOurs());
-        await pause(input.everyMs);
+        await pause(everyMs, over);
       }
     };
-    // Ends with the activity, also when that fails by itself and nobody cancels it.
-    const over = new AbortController();
-    const watchHost = async (host: Host): Promise<never> => {
-      const looks = new EarlyLooks(input.everyMs);
-      void env.hints.follow(host.id, () => looks.hint(), AbortSignal.any([signal(), over.signal]));
-      for (;;) {
-        await unlessFaulty(() => round(watch, host), host.id);
-        // The second look at a host that has fallen silent comes soon: it may be the one that decides.
-        const misses = Math.max(watch.memory(host.id).misses - 1, 0);
-        const intervals = Math.min(2 ** misses, silentIntervalsMax);
-        const waitMs = input.everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1));
-        await (mustBeSeenAgain(watch.memory(host.id)) ? pause(waitMs) : looks.pause(waitMs));
-      }
-    };
-    const begunMs = Date.now();
-    const surveying = async (): Promise<void> => {
-      if (supervision === undefined) return;
-      const checks = readinessActivities(env);
-      const survey = async (): Promise<unknown> =>
-        checks.assessCluster({ ...input, devices: await checks.readFenceDevices(input) });
-      for (;;) {
-        let waitMs = surveyRetryMs;
-        await unlessFaulty(async () => {
-          waitMs = await surveyIfDue(watch, begunMs, survey);
-        });
-        await pause(waitMs * (1 + jitterShare * Math.random()));
-      }
-    };
-    const memory: LeftDownMemory = { left: new Map(), askAtMs: new Map() };
-    const bringingBack = async (): Promise<void> => {
-      if (supervision === undefined) return;
-      for (;;) {
-        await unlessFaulty(() => retryLeftDown(watch, memory));
-        await pause(input.everyMs * leftDownIntervals);
-      }
-    };
-    try {
-      await Promise.all([claiming(), surveying(), bringingBack(), ...cluster.hosts.map(watchHost)]);
-    } finally {
-      over.abort();
-    }
+    const hosts = cluster.hosts.map((h) => (over: AbortSignal) => watchHost(watch, h, everyMs, over));
+    const acting = supervision === undefined ? [] : [surveying(watch), bringingBack(watch, everyMs)];
+    await sideBySide([claiming, ...acting, ...hosts]);
   },
 });
+
+type Loop = (over: AbortSignal) => Promise<void>;
+
+async function watchHost(
+  watch: WatchedCluster,
+  host: Host,
+  everyMs: number,
+  over: AbortSignal,
+): Promise<void> {
+  const looks = new EarlyLooks(everyMs, over);
+  void watch.env.hints.follow(host.id, () => looks.hint(), AbortSignal.any([signal(), over]));
+  while (!over.aborted) {
+    await unlessFaulty(() => round(watch, host), host.id);
+    // The second look at a host that has fallen silent comes soon: it may be the one that decides.
+    const misses = Math.max(watch.memory(host.id).misses - 1, 0);
+    const intervals = Math.min(2 ** misses, silentIntervalsMax);
+    const waitMs = everyMs * intervals * (1 + jitterShare * (2 * Math.random() - 1));
+    await (mustBeSeenAgain(watch.memory(host.id)) ? pause(waitMs, over) : looks.pause(waitMs));
+  }
+}
+
+function surveying(watch: WatchedCluster): Loop {
+  const begunMs = Date.now();
+  const input = { clusterId: watch.cluster.id };
+  const checks = readinessActivities(watch.env);
+  const survey = async (): Promise<unknown> =>
+    checks.assessCluster({ ...input, devices: await checks.readFenceDevices(input) });
+  return async (over) => {
+    while (!over.aborted) {
+      let waitMs = surveyRetryMs;
+      await unlessFaulty(async () => {
+        waitMs = await surveyIfDue(watch, begunMs, survey);
+      });
+      await pause(waitMs * (1 + jitterShare * Math.random()), over);
+    }
+  };
+}
+
+function bringingBack(watch: WatchedCluster, everyMs: number): Loop {
+  const memory: LeftDownMemory = { left: new Map(), askAtMs: new Map() };
+  return async (over) => {
+    while (!over.aborted) {
+      await unlessFaulty(() => retryLeftDown(watch, memory));
+      await pause(everyMs * leftDownIntervals, over);
+    }
+  };
+}
 
 async function declared(env: Environment, id: ClusterId): Promise<Cluster> {
   const cluster = clusterById(env, id);

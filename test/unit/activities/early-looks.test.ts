@@ -7,7 +7,7 @@ const everyMs = 200;
 /** How long each of so many pauses took, while `hints` gives hints. */
 const pauses = (count: number, hints: (looks: EarlyLooks) => NodeJS.Timeout | undefined): Promise<number[]> =>
   new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(async () => {
-    const looks = new EarlyLooks(everyMs);
+    const looks = new EarlyLooks(everyMs, new AbortController().signal);
     const timer = hints(looks);
     const took: number[] = [];
     for (let i = 0; i < count; i += 1) {
