@@ -133,7 +133,8 @@ function qemuWords(
     ...(spec.disks ?? []).flatMap(({ name }, at) => disk(`data${at}`, join(folder, `${name}.raw`), '')),
     ...['-netdev', `socket,id=lan,mcast=${group},localaddr=127.0.0.1`],
     ...['-device', `virtio-net-pci,netdev=lan,mac=52:54:00:77:00:${last},romfile=`],
-    ...['-netdev', `user,id=way-in,restrict=on,${forwards.join(',')}`],
+    // Restricted, QEMU's network lets no UDP answer out again (libslirp, udp_input), and statd must answer.
+    ...['-netdev', `user,id=way-in,restrict=${statdPort === undefined ? 'on' : 'off'},${forwards.join(',')}`],
     ...['-device', `virtio-net-pci,netdev=way-in,mac=52:54:00:78:00:${last},romfile=`],
     ...['-device', 'virtio-rng-pci'],
   ];
