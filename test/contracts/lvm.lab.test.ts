@@ -17,8 +17,19 @@ const storageOf = (host: LvmHost) =>
   createLvmStorage({ runScript: host.runScript, pools: new Map([[lvmPool, [lvmHost, elsewhere]]]) });
 const vm = vmId('00000000-0000-4000-8000-00000000a001');
 
+/** One for all: each is a boot. */
+let opened: Promise<LvmHost> | undefined;
+const theHost = (): Promise<LvmHost> => (opened ??= openLvmHost());
+
+/** On, with every volume at rest and nothing known of it. */
+async function atRest(host: LvmHost): Promise<void> {
+  if ((await host.guest.state()) === 'off') await host.rebootWith(['d1', 'd2', 'd3']);
+  await host.run('lvchange -an vmvg/vm1 vmvg/vm2 vmvg/base; rm -rf /run/vmedic');
+  await host.nothingElsewhere();
+}
+
 async function openVolumes(): Promise<Opened<VolumesSubject>> {
-  const host = await openLvmHost();
+  const host = await theHost();
   const subject: VolumesSubject = {
     ...{ port: storageOf(host).volumes, vmId: vm, target: lvmHost, disks: [volumeDisk('vm2')] },
     missingDisk: volumeDisk('none'),
@@ -38,12 +49,7 @@ async function openVolumes(): Promise<Opened<VolumesSubject>> {
       elsewhere,
     },
   };
-  const reset = async (): Promise<void> => {
-    if ((await host.guest.state()) === 'off') await host.rebootWith(['d1', 'd2', 'd3']);
-    await host.run('lvchange -an vmvg/vm1 vmvg/vm2 vmvg/base; rm -rf /run/vmedic');
-    await host.nothingElsewhere();
-  };
-  return { subject, reset, close: () => host.close() };
+  return { subject, reset: () => atRest(host), close: () => Promise.resolve() };
 }
 
 /** Building the image takes minutes and the network: whoever wants it built for this sets VMEDIC_SOAK. */
@@ -57,6 +63,8 @@ const described =
       );
 
 described('on a real host with LVM', () => {
+  afterAll(async () => (await opened)?.close());
+
   runContract('volumes', 'lvm', volumesContract, openVolumes, 'suite');
 
   describe('after its power was cut', () => {
@@ -71,7 +79,8 @@ described('on a real host with LVM', () => {
     };
 
     beforeAll(async () => {
-      host = await openLvmHost();
+      host = await theHost();
+      await atRest(host);
       known = await storage().identify(lvmHost, [volumeDisk('vm1')], notAborted());
       await host.run(
         [
@@ -81,7 +90,6 @@ described('on a real host with LVM', () => {
       );
       await host.run('(while :; do echo again >>/mnt/x/busy; done >/dev/null 2>&1 &) ; sleep 1');
     });
-    afterAll(() => host.close());
 
     it('finds the volume on swapped disks, activates it alone, leaves its dirty journal to the guest, and loses nothing that was synced', async () => {
       await host.rebootWith(['d3', 'd1', 'd2']);
