@@ -1,4 +1,4 @@
-import { describeAtLengthOnStorageLab, describeOnStorageLab } from '../support/storage-lab';
+import { describeOnStorageLab } from '../support/storage-lab';
 import { runContract } from './contract';
 import { openNfsLocks } from './nfs-subjects';
 import { storageLocksContract } from './storage-locks.contract';
@@ -9,9 +9,7 @@ jest.setTimeout(600_000);
 describeOnStorageLab('on a real NFS server', () => {
   const v3 = openNfsLocks({ version: '3' }, 'nfs3-notify');
   runContract('storageLocks', 'nfs3-notify', storageLocksContract, v3, 'suite');
-});
 
-describeAtLengthOnStorageLab('on a real NFS server, at length', () => {
   const v4 = openNfsLocks({ version: '4.2' }, 'nfs4-expire');
   runContract('storageLocks', 'nfs4-expire', storageLocksContract, v4, 'suite');
 });
