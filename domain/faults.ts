@@ -138,6 +138,11 @@ export const faultTable = {
     sentence: 'Locks of {host} on pool {pool} are not released: {detail}',
     next: 'runbook "blocked-locks"',
   },
+  ACCESS_NOT_CHANGED: {
+    class: 'permanent',
+    sentence: 'Access of {host} to pool {pool} is not {what}: {detail}',
+    next: 'see to the exports of its server; runbook "returned-host"',
+  },
   NO_CAPACITY: {
     class: 'permanent',
     sentence: 'No host can take {vm}: {detail}',

@@ -8,12 +8,17 @@ export type PoolType = 'dir' | 'nfs' | 'lvm' | 'vmfs' | 'rbd' | 'iscsi';
 export type LockStrategy =
   'none' | 'nfs3-notify' | 'nfs4-expire' | 'nfs4-lease' | 'nfs-appliance' | 'unsupported';
 
+/** How a pool's server is told to take no write of one host any more. */
+export type CutAccess = 'exportfs';
+
 export interface Pool {
   readonly id: PoolId;
   readonly type: PoolType;
   /** Where the pool is mounted on its hosts. */
   readonly path?: string;
   readonly lockStrategy: LockStrategy;
+  /** Set: a host that is fenced loses its access to this pool first, and has it back when it is readmitted. */
+  readonly cutAccess?: CutAccess;
 }
 
 export interface FenceDevice {

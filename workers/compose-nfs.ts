@@ -2,7 +2,14 @@
 import { hostId, poolId } from '../domain/ids';
 import type { ChildGateway } from '../drivers/child-processes';
 import { createHostCommands, type HostCommands, type HostTransport } from '../drivers/host-commands';
-import { createNfsStorage, type NfsPool, nfsStrategies, type RunOnServer } from '../drivers/nfs';
+import {
+  createNfsAccess,
+  createNfsStorage,
+  type NfsPool,
+  nfsStrategies,
+  type RunOnServer,
+} from '../drivers/nfs';
+import type { StorageAccessPort } from '../activities/ports';
 import type { PoolConfig, VmedicConfig } from './config';
 import { durationMs } from './config/duration';
 import type { ShellConfig } from './config/types';
@@ -18,22 +25,26 @@ export function composeNfs({
   config,
   gateway,
   hostCommands,
-}: NfsSetup): PoolDriver & { close(): Promise<void> } {
-  const onNfs = (config.pools ?? []).filter((p) =>
-    (nfsStrategies as readonly unknown[]).includes(p.lockStrategy),
+}: NfsSetup): PoolDriver & { readonly storageAccess: StorageAccessPort; close(): Promise<void> } {
+  const onNfs = (config.pools ?? []).filter(
+    (p) => p.cutAccess !== undefined || (nfsStrategies as readonly unknown[]).includes(p.lockStrategy),
   );
   const servers = createHostCommands({
     gateway,
     hosts: onNfs.flatMap((p) => (p.access === undefined ? [] : [{ id: serverOf(p), ...wayIn(p.access) }])),
   });
-  const nfs = createNfsStorage({
-    pools: onNfs.map((p) => nfsPool(p, shellOf(p, servers))),
+  const pools = onNfs.map((p) => nfsPool(p, shellOf(p, servers)));
+  const world = {
     hosts: config.clusters
       .flatMap((c) => c.hosts)
       .map((h) => ({ id: hostId(h.id), pools: (h.pools ?? []).map(poolId), names: h.storageNames ?? [] })),
     runOnHost: hostCommands.runScript,
-  });
-  return { ...nfs, strategies: nfsStrategies, close: () => servers.close() };
+  };
+  return {
+    ...createNfsStorage({ ...world, pools }),
+    ...{ strategies: nfsStrategies, storageAccess: createNfsAccess(world, pools) },
+    close: () => servers.close(),
+  };
 }
 
 /** A server has a bulkhead of its own, like a host. */
@@ -60,6 +71,7 @@ function nfsPool(written: PoolConfig, shell: RunOnServer | undefined): NfsPool {
       ...(statd?.port !== undefined && { port: statd.port }),
     },
     leaseMs: lease === undefined ? undefined : durationMs(lease),
+    ...(written.cutAccess !== undefined && { cutAccess: written.cutAccess }),
   };
 }
 

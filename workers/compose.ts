@@ -109,6 +109,7 @@ function realWorld(
   const nfs = composeNfs({ config, gateway, hostCommands });
   const ports = {
     ...{ fencing, hypervisor: libvirt, hostCommands, volumeMoves, hints: libvirt },
+    storageAccess: nfs.storageAccess,
     survey: createSurvey({
       runScript: hostCommands.runScript,
       volumeGroups: (host, signal) => lvm.volumeGroups(host, signal),

@@ -4,7 +4,7 @@ import type { HostCommandsPort } from './host-commands';
 import type { HypervisorPort } from './hypervisor';
 import type { InventoryPort } from './inventory';
 import type { NotifierPort } from './notifier';
-import type { StorageLocksPort, VolumesPort } from './storage';
+import type { StorageAccessPort, StorageLocksPort, VolumesPort } from './storage';
 import type { VolumeMovesPort } from './volume-moves';
 import type { SurveyPort } from './survey';
 
@@ -14,6 +14,7 @@ export interface Ports {
   readonly hypervisor: HypervisorPort;
   readonly hostCommands: HostCommandsPort;
   readonly storageLocks: StorageLocksPort;
+  readonly storageAccess: StorageAccessPort;
   readonly volumes: VolumesPort;
   readonly volumeMoves: VolumeMovesPort;
   readonly survey: SurveyPort;
@@ -37,7 +38,15 @@ export type {
   Sighting,
 } from './inventory';
 export type { NotifierPort, StandingNotifierPort, Told } from './notifier';
-export type { HeldLock, LockListing, StorageLocksPort, StorageReadiness, VolumesPort } from './storage';
+export type {
+  HeldLock,
+  LockListing,
+  StorageAccess,
+  StorageAccessPort,
+  StorageLocksPort,
+  StorageReadiness,
+  VolumesPort,
+} from './storage';
 export type {
   FoundTask,
   MoveDirection,

@@ -43,6 +43,22 @@ export interface StorageLocksPort {
   probe(pool: PoolId, image: string, from: HostId, signal: AbortSignal): Promise<'free' | 'held'>;
 }
 
+/** `cut`: the pool's server takes no write of the host. `open`: it does, or nobody keeps it from doing so. */
+export type StorageAccess = 'open' | 'cut';
+
+/**
+ * Whether a pool's server takes writes of one host. No proof that the host is off, and no lock: what keeps a host from writing that is not
+ * as dead as it seems, or comes back too soon. Faults: `ACCESS_NOT_CHANGED`, `POOL_UNSUPPORTED`, `HOST_COMMAND_FAILED`.
+ */
+export interface StorageAccessPort {
+  /** Reads only. */
+  read(pool: PoolId, host: HostId, signal: AbortSignal): Promise<StorageAccess>;
+  /** Returns once it was read back that no write of exactly this host is taken any more; everybody else's access is as it was. Repeatable. */
+  cut(pool: PoolId, host: HostId, signal: AbortSignal): Promise<void>;
+  /** Takes back what `cut` did and nothing that others did; returns once the access was read back as open. Repeatable. */
+  restore(pool: PoolId, host: HostId, signal: AbortSignal): Promise<void>;
+}
+
 export type StorageReadiness =
   | { readonly ready: true; readonly activated: readonly string[] }
   | { readonly ready: false; readonly fault: Fault };

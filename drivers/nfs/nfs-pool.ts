@@ -1,7 +1,7 @@
 import type { HeldLock } from '../../activities/ports';
 import type { FenceEvidence } from '../../domain/evidence';
 import { DriverFault } from '../../domain/faults';
-import type { LockStrategy } from '../../domain/fleet';
+import type { CutAccess, LockStrategy } from '../../domain/fleet';
 import type { HostId, PoolId } from '../../domain/ids';
 import type { HostScriptEnd, RunOnHost } from '../child-processes';
 import type { StatdPlace } from './statd';
@@ -21,6 +21,7 @@ export interface NfsPool {
   readonly statd: StatdPlace;
   /** `nfs4-lease` without a shell: how long the server keeps a silent client's state. */
   readonly leaseMs: number | undefined;
+  readonly cutAccess?: CutAccess;
 }
 
 export type RunOnServer = (

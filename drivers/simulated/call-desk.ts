@@ -13,7 +13,7 @@ import { fencingBody } from './port-bodies/fencing';
 import { hostCommandsBody } from './port-bodies/host-commands';
 import { hypervisorBody } from './port-bodies/hypervisor';
 import { notifierBody } from './port-bodies/notifier';
-import { storageLocksBody, volumesBody } from './port-bodies/storage';
+import { storageAccessBody, storageLocksBody, volumesBody } from './port-bodies/storage';
 import { volumeMovesBody } from './port-bodies/volume-moves';
 import { surveyBody } from './port-bodies/survey';
 import { failed, type PortCall, silence, targetsOf, unknownOutcome } from './silence';
@@ -43,6 +43,7 @@ export class CallDesk {
       hypervisor: hypervisorBody(world),
       hostCommands: hostCommandsBody(world),
       storageLocks: storageLocksBody(world),
+      storageAccess: storageAccessBody(world),
       volumes: volumesBody(world),
       volumeMoves: volumeMovesBody(world),
       survey: surveyBody(world),

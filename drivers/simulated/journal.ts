@@ -10,6 +10,7 @@ export type PortName =
   | 'hypervisor'
   | 'hostCommands'
   | 'storageLocks'
+  | 'storageAccess'
   | 'volumes'
   | 'volumeMoves'
   | 'survey'
@@ -64,6 +65,11 @@ export type Effect =
       /** Whether the owner was running at that moment. The port cannot know; the world does. */
       readonly ownerAlive: boolean;
       readonly evidence: FenceEvidence;
+    }
+  | {
+      readonly effect: 'access-cut' | 'access-restored';
+      readonly poolId: PoolId;
+      readonly hostId: HostId;
     }
   | {
       readonly effect: 'storage-activated' | 'storage-deactivated';

@@ -20,6 +20,8 @@ export interface SampleOptions {
   readonly secondPool?: boolean;
   /** Disks of every VM, all on the first pool. */
   readonly disksPerVm?: number;
+  /** Every pool's server can be told to take no write of one host. */
+  readonly cutAccess?: true;
   readonly mode?: ClusterMode;
   readonly policy?: Partial<ClusterPolicy>;
   readonly vms?: Readonly<Record<string, VmPolicy>>;
@@ -42,7 +44,11 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
   const cluster = clusterId(options.clusterId ?? 'sim');
   const memoryMiB = options.memoryMiBPerVm ?? 4;
   const total = options.hosts * options.vmsPerHost;
-  const pool = { ...pools[options.storage ?? 'dir'], id: poolId(`${options.prefix ?? ''}shared`) };
+  const pool: PoolSpec = {
+    ...pools[options.storage ?? 'dir'],
+    id: poolId(`${options.prefix ?? ''}shared`),
+    ...(options.cutAccess === true && { cutAccess: 'exportfs' as const }),
+  };
   const second: PoolSpec = {
     ...pool,
     id: poolId(`${options.prefix ?? ''}second`),
@@ -103,7 +109,10 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
 /** The declared side of the same datacenter: what an operator would write into the config. */
 export function fleetOf(spec: WorldSpec): Fleet {
   return {
-    pools: spec.pools.map(({ id, type, path, lockStrategy }) => ({ id, type, path, lockStrategy })),
+    pools: spec.pools.map(({ id, type, path, lockStrategy, cutAccess }) => ({
+      ...{ id, type, path, lockStrategy },
+      ...(cutAccess !== undefined && { cutAccess }),
+    })),
     clusters: spec.clusters.map((c) => ({
       id: c.id,
       mode: c.mode,

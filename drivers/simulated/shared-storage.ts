@@ -50,6 +50,8 @@ export class SharedStorage {
   readonly disks = new Map<string, Disk>();
   private readonly pools = new Map<PoolId, { spec: PoolSpec; lockless: boolean; freeBytes: number }>();
   private readonly locks = new Map<string, ImageLock>();
+  /** Hosts of which the pool's server takes no write. */
+  private readonly cut = new Map<PoolId, Set<HostId>>();
   private lockCount = 0;
 
   constructor(
@@ -85,6 +87,24 @@ export class SharedStorage {
     if (pool !== undefined) pool.lockless = lockless;
   }
 
+  isCut(pool: PoolId, host: HostId): boolean {
+    return this.cut.get(pool)?.has(host) === true;
+  }
+
+  /** False when it was so already. */
+  setCut(pool: PoolId, host: HostId, cut: boolean): boolean {
+    if (this.isCut(pool, host) === cut) return false;
+    const hosts = this.cut.get(pool) ?? new Set();
+    if (cut) hosts.add(host);
+    else hosts.delete(host);
+    this.cut.set(pool, hosts);
+    return true;
+  }
+
+  allCut(): { readonly poolId: PoolId; readonly hostId: HostId }[] {
+    return [...this.cut].flatMap(([poolId, hosts]) => [...hosts].map((hostId) => ({ poolId, hostId })));
+  }
+
   ensureDisk(disk: Pick<DiskSpec, 'path' | 'poolId' | 'shareable'>, madeBy?: string): Disk {
     const known = this.disks.get(disk.path);
     if (known !== undefined) return known;
@@ -114,6 +134,7 @@ export class SharedStorage {
     const sight = disk?.sightOn.get(host) ?? disk?.sight;
     if (disk === undefined || sight === 'missing') return `cannot access storage file '${path}'`;
     if (sight !== 'usable') return `storage file '${path}' is ${sight ?? 'missing'}`;
+    if (this.isCut(disk.poolId, host)) return `'${path}' is read-only there`;
     if (this.needsActivation(disk) && !disk.activeOn.has(host)) return `'${path}' is not active there`;
     return undefined;
   }

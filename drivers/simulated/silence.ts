@@ -70,6 +70,7 @@ const silentCode: Readonly<Record<PortName, FaultCode>> = {
   hypervisor: 'HYPERVISOR_UNREACHABLE',
   hostCommands: 'HOST_COMMAND_FAILED',
   storageLocks: 'HOST_COMMAND_FAILED',
+  storageAccess: 'HOST_COMMAND_FAILED',
   volumes: 'HOST_COMMAND_FAILED',
   volumeMoves: 'HYPERVISOR_UNREACHABLE',
   survey: 'HOST_COMMAND_FAILED',

@@ -11,6 +11,7 @@ export type SimulatedPorts = Pick<
   | 'hypervisor'
   | 'hostCommands'
   | 'storageLocks'
+  | 'storageAccess'
   | 'volumes'
   | 'volumeMoves'
   | 'survey'
@@ -53,6 +54,7 @@ export function portsOver(perform: Perform, hints: HintsPort = noHints): Simulat
       ...calls('storageLocks', ['list', 'release', 'probe']),
       strategies: simulatedStrategies,
     },
+    storageAccess: calls('storageAccess', ['read', 'cut', 'restore']),
     volumes: calls('volumes', ['makeReady', 'identify', 'standDown']),
     volumeMoves: calls('volumeMoves', [
       ...(['preflight', 'submit', 'find', 'follow', 'cancel'] as const),

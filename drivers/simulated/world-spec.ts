@@ -3,6 +3,7 @@ import type {
   Capacity,
   ClusterMode,
   ClusterPolicy,
+  CutAccess,
   HostAddress,
   LockStrategy,
   PoolType,
@@ -30,6 +31,7 @@ export interface PoolSpec {
   readonly freeBytes?: number;
   /** With `nfs4-lease`: a dead host's locks end by themselves after this. */
   readonly leaseMs?: number;
+  readonly cutAccess?: CutAccess;
 }
 
 export interface HostSpec {

@@ -122,6 +122,8 @@ export interface WorldSnapshot {
     readonly madeBy: string | undefined;
   }[];
   readonly locks: readonly ImageLock[];
+  /** Whose writes a pool's server does not take. */
+  readonly accessCut: readonly { readonly poolId: PoolId; readonly hostId: HostId }[];
   readonly alerts: readonly AlertRecord[];
   readonly health: Readonly<Record<string, GuestHealth>>;
 }

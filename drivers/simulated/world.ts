@@ -237,6 +237,7 @@ export class World {
     if (state !== 'running' || process.guestFrozen || !this.isRunning(this.host(hostId))) return;
     for (const { path } of process.definition.disks) {
       const disk = this.storage.disks.get(path);
+      if (disk !== undefined && this.storage.isCut(disk.poolId, hostId)) continue;
       for (const one of [disk, disk?.mirror])
         one?.writes.push({ seq: one.writes.length + 1, boot, vmId, hostId, at: this.nowMs() });
     }
@@ -283,6 +284,7 @@ export class World {
         madeBy: d.madeBy,
       })),
       locks: this.storage.allLocks(),
+      accessCut: this.storage.allCut(),
       alerts: [...this.alerts],
       health: Object.fromEntries(this.health),
     };

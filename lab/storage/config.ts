@@ -7,7 +7,11 @@ const POOL = 'lab-nfs';
 const HEALTH = { kind: 'console' as const, pattern: 'VMEDIC-BEAT seq=', timeout: '60s' };
 
 /** What `vmedic.yaml` says about a lab with an NFS server. `lockStrategy` by default the one with a shell on the server. */
-export function nfsLabConfig(lab: NfsLab, lockStrategy = strategyOf(lab)) {
+export function nfsLabConfig(
+  lab: NfsLab,
+  lockStrategy = strategyOf(lab),
+  more: { readonly cutAccess?: 'exportfs' } = {},
+) {
   const server = lab.lab.guest(SERVER);
   const hasShell = lockStrategy !== 'nfs-appliance';
   return {
@@ -29,6 +33,7 @@ export function nfsLabConfig(lab: NfsLab, lockStrategy = strategyOf(lab)) {
         ...(hasShell
           ? { export: EXPORT_PATH, access: ssh(lab.lab, SERVER) }
           : { statd: { address: '127.0.0.1', port: server.statdPort } }),
+        ...more,
       },
     ],
     health: { default: HEALTH },

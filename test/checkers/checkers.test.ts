@@ -276,6 +276,17 @@ describe('nothing of ours left behind', () => {
   });
 });
 
+describe('a host in service', () => {
+  it('is reported while its storage takes no write of it', async () => {
+    run = await begin({ storage: 'nfs', cutAccess: true });
+    const pool = run.world.spec.pools[0]!.id;
+    await run.ports.storageAccess.cut(pool, target, forever);
+    expect(whoComplains(run.facts())).toEqual(['nothingLeftBehind']);
+    await run.ports.storageAccess.restore(pool, target, forever);
+    expect(whoComplains(run.facts())).toEqual([]);
+  });
+});
+
 describe('alerts once per key', () => {
   const alert: AlertRecord = {
     ...{ key: 'blocked-unfenced:hv-a', severity: 'critical', sentence: 'hv-a cannot be fenced' },

@@ -32,7 +32,7 @@ export const recordIsReality: Checker = (facts) => {
   });
 };
 
-/** No room kept by a closed incident, no volume active for nobody, no definition where the VM is not. */
+/** No room kept by a closed incident, no volume active for nobody, no definition where the VM is not, no host in service without its storage. */
 export const nothingLeftBehind: Checker = (facts) => {
   const checker = 'nothing of ours left behind';
   const { world, inventory } = facts;
@@ -66,7 +66,10 @@ export const nothingLeftBehind: Checker = (facts) => {
       return [found(`${host.id} has a definition of ${record.name}, which is recorded on ${record.hostId}`)];
     }),
   );
-  return [...rooms, ...volumes, ...definitions];
+  const cut = world.accessCut
+    .filter((c) => inService.some((h) => h.id === c.hostId))
+    .map((c) => found(`${c.hostId} is in service and may not write to ${c.poolId}`));
+  return [...rooms, ...volumes, ...definitions, ...cut];
 };
 
 /** One delivery per key and change of state, however often somebody tried. */

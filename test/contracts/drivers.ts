@@ -6,6 +6,7 @@ export type ContractPort =
   | 'hypervisor'
   | 'hostCommands'
   | 'storageLocks'
+  | 'storageAccess'
   | 'volumes'
   | 'survey'
   | 'hints'
@@ -47,7 +48,7 @@ export const contractDrivers: readonly ContractDriver[] = [
     (
       [
         ...(['fencing', 'hypervisor', 'hostCommands', 'storageLocks'] as const),
-        ...(['volumes', 'volumeMoves', 'survey', 'hints', 'notifier'] as const),
+        ...(['storageAccess', 'volumes', 'volumeMoves', 'survey', 'hints', 'notifier'] as const),
       ] as const
     ).map((port): ContractDriver => ({ port, driver, lacks: everything })),
   ),
@@ -76,6 +77,8 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'storageLocks', driver: 'nfs3-notify', lacks: everything },
   { port: 'storageLocks', driver: 'nfs4-expire', lacks: everything },
+  { port: 'storageAccess', driver: 'exportfs', lacks: everything },
+  { port: 'storageAccess', driver: 'exportfs (NFSv4)', lacks: everything },
   { port: 'volumes', driver: 'directory', lacks: directoryLacks },
   { port: 'volumes', driver: 'lvm', lacks: everything },
   {

@@ -8,6 +8,7 @@ import { hypervisorContract } from './hypervisor.contract';
 import { inventoryCases } from './inventory.contract';
 import { type CasesByPort, contractMatrix, emptyCells, matrixText } from './matrix';
 import { notifierContract } from './notifier.contract';
+import { storageAccessContract } from './storage-access.contract';
 import { storageLocksContract } from './storage-locks.contract';
 import { volumeMovesContract } from './volume-moves.contract';
 import { surveyContract } from './survey.contract';
@@ -18,6 +19,7 @@ const cases: CasesByPort = {
   hypervisor: hypervisorContract,
   hostCommands: hostCommandsContract,
   storageLocks: storageLocksContract,
+  storageAccess: storageAccessContract,
   volumes: volumesContract,
   survey: surveyContract,
   hints: hintsContract,
@@ -37,7 +39,15 @@ it('runs every suite on every driver of its port', () => {
 });
 
 it('has a real driver beside the simulated one for every port that acts', () => {
-  for (const port of ['fencing', 'hypervisor', 'hostCommands', 'storageLocks', 'volumes'] as const) {
+  const acting = [
+    'fencing',
+    'hypervisor',
+    'hostCommands',
+    'storageLocks',
+    'storageAccess',
+    'volumes',
+  ] as const;
+  for (const port of acting) {
     const real = contractDrivers.filter((d) => d.port === port && !d.driver.startsWith('simulated'));
     expect(`${port}: ${real.length}`).not.toBe(`${port}: 0`);
   }

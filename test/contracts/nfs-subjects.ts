@@ -2,8 +2,10 @@
 import { hostId, poolId, type PoolId } from '../../domain/ids';
 import type { LockStrategy } from '../../domain/fleet';
 import type { VmDisk } from '../../domain/records';
+import type { RunOnHost } from '../../drivers/child-processes';
 import { createHostCommands, type HostCommands } from '../../drivers/host-commands';
-import { createNfsStorage, type NfsPool, type NfsStorage } from '../../drivers/nfs';
+import type { StorageAccessPort } from '../../activities/ports';
+import { createNfsAccess, createNfsStorage, type NfsPool, type NfsStorage } from '../../drivers/nfs';
 import {
   EXPORT_PATH,
   type NfsLab,
@@ -16,6 +18,7 @@ import { testGateway } from '../support/driver-lab';
 import { nfsLabUp } from '../support/storage-lab';
 import { type Opened, notAborted } from './contract';
 import { evidenceAbout } from './permits';
+import type { StorageAccessSubject } from './storage-access.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
 
 export const a = hostId('hv-a');
@@ -94,30 +97,36 @@ export class NfsWorld {
     return this.openStorage(nameOf);
   }
 
-  private openStorage(nameOf = (host: string): string => this.nfs.lab.guest(host).address): NfsStorage {
+  private openStorage(nameOf?: (host: string) => string): NfsStorage {
+    const { world, pools } = this.declared(nameOf);
+    return createNfsStorage({ ...world, pools });
+  }
+
+  get access(): StorageAccessPort {
+    const { world, pools } = this.declared();
+    return createNfsAccess(world, pools);
+  }
+
+  private declared(nameOf = (host: string): string => this.nfs.lab.guest(host).address) {
     const { lab, hosts } = this.nfs;
     const shell: NfsPool['shell'] =
       this.strategy === 'nfs-appliance'
         ? undefined
         : (...call) => this.commands.runScript(hostId(SERVER), ...call);
     const port = lab.guest(SERVER).statdPort;
-    return createNfsStorage({
+    const world = {
       hosts: hosts.map((name) => ({ id: hostId(name), pools: [pool], names: [nameOf(name)] })),
-      runOnHost: (...call) => this.commands.runScript(...call),
-      pools: [
-        {
-          ...{
-            id: pool,
-            lockStrategy: this.strategy,
-            path: POOL_PATH,
-            server: SERVER,
-            exportPath: EXPORT_PATH,
-          },
-          ...{ shell, leaseMs: undefined },
-          statd: { address: '127.0.0.1', ...(port !== undefined && { port }) },
-        },
-      ],
-    });
+      runOnHost: ((...call) => this.commands.runScript(...call)) as RunOnHost,
+    };
+    const pools: readonly NfsPool[] = [
+      {
+        ...{ id: pool, lockStrategy: this.strategy, path: POOL_PATH },
+        ...{ server: SERVER, exportPath: EXPORT_PATH, cutAccess: 'exportfs' as const },
+        ...{ shell, leaseMs: undefined },
+        statd: { address: '127.0.0.1', ...(port !== undefined && { port }) },
+      },
+    ];
+    return { world, pools };
   }
 }
 
@@ -150,6 +159,37 @@ export const openNfsLocks =
     };
     return { subject, reset, close: () => world.close() };
   };
+
+export const openNfsAccess =
+  (options: Omit<NfsLabOptions, 'folder'>, strategy: LockStrategy) =>
+  async (): Promise<Opened<StorageAccessSubject>> => {
+    const world = await NfsWorld.open(options, strategy);
+    const server = world.nfs.lab.guest(SERVER);
+    let powerWasCut = false;
+    const subject: StorageAccessSubject = {
+      ...{ pool, a, b },
+      get port() {
+        return world.access;
+      },
+      world: {
+        async powerOff(host) {
+          powerWasCut = true;
+          await world.nfs.lab.guest(host).powerOff();
+        },
+        canWrite: async (host) => (await world.nfs.lab.guest(host).try(tryToWrite)).code === 0,
+        rights: () => server.run('exportfs -s | sort; ls -A /run/vmedic/exports 2>/dev/null || :'),
+      },
+    };
+    const reset = async (): Promise<void> => {
+      if (powerWasCut) await world.reset();
+      else await server.run('rm -rf /run/vmedic && exportfs -ra');
+      powerWasCut = false;
+    };
+    return { subject, reset, close: () => world.close() };
+  };
+
+/** A client of NFSv3 remembers for up to a minute what it was allowed (nfs(5), acdirmax): here it is asked anew. */
+export const tryToWrite = `sync; echo 2 >/proc/sys/vm/drop_caches; sh -c 'dd if=/dev/zero of=${POOL_PATH}/try.$(hostname) bs=512 count=1 conv=fsync status=none'`;
 
 export const diskOf = (path: string): VmDisk => ({
   ...{ device: 'vda', path, format: 'qcow2', shareable: false, poolId: pool },

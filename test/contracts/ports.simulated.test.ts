@@ -12,11 +12,13 @@ import {
   openHostCommands,
   openHypervisor,
   openNotifier,
+  openStorageAccess,
   openStorageLocks,
   openSurvey,
   openVolumeMoves,
   openVolumes,
 } from './simulated-subjects';
+import { storageAccessContract } from './storage-access.contract';
 import { storageLocksContract } from './storage-locks.contract';
 import { surveyContract } from './survey.contract';
 import { volumeMovesContract } from './volume-moves.contract';
@@ -27,6 +29,7 @@ runContract('fencing', 'simulated', fencingContract, openFencing(here));
 runContract('hypervisor', 'simulated', hypervisorContract, openHypervisor(here));
 runContract('hostCommands', 'simulated', hostCommandsContract, openHostCommands(here));
 runContract('storageLocks', 'simulated', storageLocksContract, openStorageLocks(here));
+runContract('storageAccess', 'simulated', storageAccessContract, openStorageAccess(here));
 runContract('volumes', 'simulated', volumesContract, openVolumes(here));
 runContract('volumeMoves', 'simulated', volumeMovesContract, openVolumeMoves(here, 'dir'));
 runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVolumeMoves(here, 'vmfs'));
@@ -39,6 +42,7 @@ runContract('fencing', 'simulated-process', fencingContract, openFencing(there))
 runContract('hypervisor', 'simulated-process', hypervisorContract, openHypervisor(there));
 runContract('hostCommands', 'simulated-process', hostCommandsContract, openHostCommands(there));
 runContract('storageLocks', 'simulated-process', storageLocksContract, openStorageLocks(there));
+runContract('storageAccess', 'simulated-process', storageAccessContract, openStorageAccess(there));
 runContract('volumes', 'simulated-process', volumesContract, openVolumes(there));
 runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeMoves(there, 'dir'));
 runContract('survey', 'simulated-process', surveyContract, openSurvey(there));

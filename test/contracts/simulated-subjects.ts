@@ -22,6 +22,7 @@ import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { NotifierSubject } from './notifier.contract';
+import type { StorageAccessSubject } from './storage-access.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
 import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
 import type { SurveySubject } from './survey.contract';
@@ -182,6 +183,29 @@ export const openStorageLocks = (open: OpenWorld) => async (): Promise<Opened<St
       powerOff: (host) => control.cutPower(host),
       lockByStranger: (image) => control.placeLock(image, pool.id, 'backup-server'),
       freeImage: (image) => control.removeLock(image),
+    },
+  };
+  return { subject, close };
+};
+
+export const openStorageAccess = (open: OpenWorld) => async (): Promise<Opened<StorageAccessSubject>> => {
+  const { ports, control, spec, close } = await open({ ...small, storage: 'nfs', cutAccess: true });
+  const pool = spec.pools[0]!.id;
+  const writesOf = async (path: string): Promise<number> =>
+    (await control.snapshot()).disks.find((d) => d.path === path)?.writes.length ?? 0;
+  const subject: StorageAccessSubject = {
+    ...{ port: ports.storageAccess, pool, a, b },
+    world: {
+      powerOff: (host) => control.cutPower(host),
+      async canWrite(host) {
+        const vm = spec.vms.find((v) => v.hostId === host)!;
+        const before = await writesOf(vm.disks[0]!.path);
+        // A guest that stood still and goes on writes at once.
+        await control.freezeGuest(host, vm.id, true);
+        await control.freezeGuest(host, vm.id, false);
+        return (await writesOf(vm.disks[0]!.path)) > before;
+      },
+      rights: async () => JSON.stringify((await control.snapshot()).accessCut),
     },
   };
   return { subject, close };

@@ -116,6 +116,7 @@ function poolOf(written: PoolConfig): Pool {
     type: written.type,
     lockStrategy: written.lockStrategy ?? 'unsupported',
     ...(written.path !== undefined && { path: written.path }),
+    ...(written.cutAccess !== undefined && { cutAccess: written.cutAccess }),
   };
 }
 

@@ -1,4 +1,5 @@
 /** What a pool on NFS needs so that a dead host's locks can be released there, and those of no other host. */
+import { isIP } from 'node:net';
 import { nfsStrategies } from '../../drivers/nfs';
 import type { Placed } from './checks';
 import type { ConfigProblem, Path, Places } from './problems';
@@ -21,7 +22,10 @@ export function nfsProblems(
     ({ item }) =>
       isNfsStrategy(item.lockStrategy) && own.some((host) => host.item.pools?.includes(item.id) === true),
   );
+  const simulated = hosts.some(({ item }) => item.hypervisor.driver === 'simulated');
+  const cut = simulated ? [] : pools.filter(({ item }) => item.cutAccess !== undefined);
   return [
+    ...cut.flatMap((pool) => cutProblems(pool, hosts, error)),
     ...onNfs.flatMap((pool) => poolProblems(pool, error)),
     ...onNfs.flatMap((pool) => nameless(pool.item, own, error)),
     ...sharedNames(own, error),
@@ -62,6 +66,37 @@ function poolProblems({ item: pool, path }: Placed<PoolConfig>, error: Problem):
       ),
     );
   return problems;
+}
+
+/** What cuts a host's access must reach the server, and know the host by an address: an entry for exactly one. */
+function cutProblems(
+  { item: pool, path }: Placed<PoolConfig>,
+  hosts: readonly Placed<HostConfig>[],
+  error: Problem,
+): ConfigProblem[] {
+  const at = [...path, 'cutAccess'];
+  if (pool.type !== 'nfs')
+    return [error(at, `cutAccess is for pools of type nfs, and ${pool.id} is ${pool.type}`)];
+  const esxi = hosts.find(
+    ({ item }) => item.hypervisor.driver === 'vsphere' && item.pools?.includes(pool.id) === true,
+  );
+  if (esxi !== undefined)
+    return [error(at, `cutAccess is for pools of KVM hosts, and ${esxi.item.id} is an ESXi host`)];
+  const lacks = (['access', 'export'] as const).filter((key) => pool[key] === undefined);
+  return [
+    ...lacks.map((key) =>
+      error(at, `pool ${pool.id}: cutAccess needs "${key}" (the exports are changed there)`),
+    ),
+    ...hosts
+      .filter(({ item }) => item.pools?.includes(pool.id) === true)
+      .filter(({ item }) => !(item.storageNames ?? []).some((name) => isIP(name) !== 0))
+      .map((host) =>
+        error(
+          [...host.path, 'id'],
+          `host ${host.item.id} can be kept from writing to pool ${pool.id} only by its address: name it in storageNames`,
+        ),
+      ),
+  ];
 }
 
 /** A server knows its clients by address, not by our ids. */

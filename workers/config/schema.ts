@@ -239,6 +239,14 @@ const pool = z.strictObject({
   lease: duration.optional().meta({
     description: 'NFS, nfs4-lease without access: how long the server keeps the state of a silent client.',
   }),
+  cutAccess: z
+    .enum(['exportfs'])
+    .optional()
+    .meta({
+      description:
+        'NFS: before a host is switched off its server takes no write of it any more, until it is readmitted. exportfs: by access, on a Linux ' +
+        'server, for exactly that host. Left out: only power keeps it from writing.',
+    }),
   statd: z
     .strictObject({ address: name.optional(), port: z.int().min(1).max(65_535).optional() })
     .optional()

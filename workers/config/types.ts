@@ -5,6 +5,7 @@
 import type { AlertsConfig, ApiConfig, NotifyConfig } from './front-types';
 import type {
   ClusterMode,
+  CutAccess,
   GuestShutdown,
   LockStrategy,
   OnIoError,
@@ -118,6 +119,8 @@ export interface PoolConfig {
   access?: ShellConfig | undefined;
   /** NFS, `nfs4-lease` without a shell: how long the server keeps the state of a silent client. */
   lease?: DurationText | undefined;
+  /** NFS: a host that is fenced loses its access first, at the server. */
+  cutAccess?: CutAccess | undefined;
   /** NFS, `nfs-appliance`: where statd is reached; by default at `server`, on the port that rpcbind names. */
   statd?: { address?: string | undefined; port?: number | undefined } | undefined;
 }

@@ -8,6 +8,7 @@ const traced = [
   'hypervisor',
   'hostCommands',
   'storageLocks',
+  'storageAccess',
   'volumes',
   'volumeMoves',
   'survey',

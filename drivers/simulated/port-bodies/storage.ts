@@ -1,4 +1,4 @@
-import type { HeldLock, StorageLocksPort, VolumesPort } from '../../../activities/ports';
+import type { HeldLock, StorageAccessPort, StorageLocksPort, VolumesPort } from '../../../activities/ports';
 import { DriverFault, fault } from '../../../domain/faults';
 import type { LockStrategy } from '../../../domain/fleet';
 import type { HostId, PoolId } from '../../../domain/ids';
@@ -62,6 +62,33 @@ export function storageLocksBody(world: World): Served<StorageLocksPort> {
   };
 }
 
+export function storageAccessBody(world: World): Served<StorageAccessPort> {
+  const known = (pool: PoolId, host: HostId): void => {
+    if (world.storage.pool(pool)?.cutAccess === undefined)
+      throw new DriverFault('POOL_UNSUPPORTED', { pool, vm: 'its VMs' });
+    world.host(host);
+  };
+  return {
+    async read(pool, host, context) {
+      known(pool, host);
+      await context.wait(world.costs.readMs);
+      return world.storage.isCut(pool, host) ? 'cut' : 'open';
+    },
+    async cut(pool, host, context) {
+      known(pool, host);
+      await context.wait(world.costs.readMs);
+      if (world.storage.setCut(pool, host, true))
+        world.journal.effect({ effect: 'access-cut', poolId: pool, hostId: host });
+    },
+    async restore(pool, host, context) {
+      known(pool, host);
+      await context.wait(world.costs.readMs);
+      if (world.storage.setCut(pool, host, false))
+        world.journal.effect({ effect: 'access-restored', poolId: pool, hostId: host });
+    },
+  };
+}
+
 export function volumesBody(world: World): Served<VolumesPort> {
   return {
     async makeReady(permit, disks, context) {
@@ -78,6 +105,7 @@ export function volumesBody(world: World): Served<VolumesPort> {
         const disk = world.storage.disks.get(path);
         const sight = disk?.sightOn.get(target) ?? disk?.sight ?? 'missing';
         if (disk === undefined || sight !== 'usable') return notReady(`${path} is ${sight}`);
+        if (world.storage.isCut(disk.poolId, target)) return notReady(`${path} is read-only there`);
         if (!world.storage.needsActivation(disk)) continue;
         if (volume !== undefined && volume.volume !== disk.identity)
           return notReady(`${path} is another volume now: ${disk.identity}, and it was ${volume.volume}`);
