@@ -20,6 +20,7 @@ import { faultOf } from './fault-boundary';
 import { signsOf } from './look-at-host';
 import { whyDisarmed } from './armed';
 import { declaredCluster, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+import { mustHaveAccess, poolsToCut, wouldCut } from './storage-access';
 
 export type LevelResult =
   | { readonly kind: 'off'; readonly evidence: FenceEvidence }
@@ -59,6 +60,7 @@ export const fenceActivities = (env: Environment) => ({
   },
 
   async includeInPlacement(input: { hostId: HostId; incidentId: IncidentId }): Promise<void> {
+    await mustHaveAccess(env, input.hostId, input.incidentId);
     // As it was found: a host that is not trusted yet, or that is in maintenance, is not put into service by a fence taken back.
     const was = (await env.inventory.timeline(input.incidentId)).map((e) => e.facts['was']);
     const to = (['maintenance', 'quarantined'] as const).find((s) => was.includes(s)) ?? 'in-service';
@@ -124,6 +126,7 @@ export const fenceActivities = (env: Environment) => ({
   async rehearseFence(input: { hostId: HostId }): Promise<string[]> {
     const host = declaredHost(env, input.hostId);
     const would: string[] = [];
+    for (const pool of poolsToCut(env.fleet, host)) would.push(await wouldCut(env, input.hostId, pool));
     for (const [index, level] of host.fenceLevels.entries()) {
       const first = host.fenceLevels[index - 1];
       const when = first === undefined ? '' : `if ${first.name} fails, `;
@@ -161,13 +164,8 @@ async function switchOff(
   const before = await readStatus(env, host, device);
   if ('fault' in before) return { kind: 'failed', fault: before.fault, offSent: false };
   if (before.reading.power === 'off') return { kind: 'off', reading: before.reading, offSent: false };
-  if (input.evenIf !== 'alive' && !offSentBefore()) {
-    const verdict = judgeHost(await signsOf(env, host, false));
-    if (verdict.verdict === 'alive')
-      return { kind: 'alive-again', bootId: verdict.bootId, why: verdict.why, offSent: false };
-    if (verdict.verdict === 'degraded' && input.evenIf !== 'degraded')
-      return { kind: 'degraded', why: verdict.why, offSent: false };
-  }
+  const life = offSentBefore() ? undefined : await signOfLife(env, host, input.evenIf);
+  if (life !== undefined) return { ...life, offSent: false };
   const disarmed = await whyDisarmed(env, declaredCluster(env, host.id).id);
   // An answer and not a throw: between attempts the fence hears an abort or an attestation, within one it would not.
   if (disarmed !== undefined) return { kind: 'failed', fault: disarmed, offSent: false };
@@ -196,6 +194,19 @@ async function switchOff(
   };
 }
 
+/** Why a host is not to be touched after all; undefined while nothing speaks against it. Looked for with all patience. */
+export async function signOfLife(
+  env: Environment,
+  host: Host,
+  evenIf: LevelInput['evenIf'],
+): Promise<Extract<LevelResult, { kind: 'alive-again' | 'degraded' }> | undefined> {
+  if (evenIf === 'alive') return undefined;
+  const verdict = judgeHost(await signsOf(env, host, false));
+  if (verdict.verdict === 'alive') return { kind: 'alive-again', bootId: verdict.bootId, why: verdict.why };
+  if (verdict.verdict === 'degraded' && evenIf !== 'degraded') return { kind: 'degraded', why: verdict.why };
+  return undefined;
+}
+
 async function readStatus(
   env: Environment,
   host: Host,
@@ -222,7 +233,7 @@ async function readStatus(
   }
 }
 
-async function wasOffSent(env: Environment, incident: IncidentId): Promise<boolean> {
+export async function wasOffSent(env: Environment, incident: IncidentId): Promise<boolean> {
   return (await env.inventory.timeline(incident)).some((e) => e.kind === 'act' && e.facts['call'] === 'off');
 }
 

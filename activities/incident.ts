@@ -1,18 +1,20 @@
 /** The incident's row, its timeline and its alerts: what people see, and what outlives the workflow. */
-import type { FenceLevel } from '../domain/fleet';
-import type { ClusterPolicy } from '../domain/fleet';
-import type { ClusterId, HostId, IncidentId, IncidentTarget, VmId } from '../domain/ids';
+import type { ClusterPolicy, FenceLevel, Host } from '../domain/fleet';
+import type { ClusterId, HostId, IncidentId, IncidentTarget, PoolId, VmId } from '../domain/ids';
 import { type Fault, withNextStep } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
 import type { AlertRecord, IncidentOutcome, Trigger, VmRecord } from '../domain/records';
 import { clusterById, declaredHost, type Environment, nowIso, signal, tell } from './environment';
+import { poolsToCut } from './storage-access';
 import { lookForVms } from './where-vms-are';
 
 export interface IncidentBrief {
   readonly openedAt: string;
   readonly policy: ClusterPolicy;
   readonly fenceLevels: readonly FenceLevel[];
+  /** Pools whose servers are told to take no write of the host before it is switched off. Left out where there is none. */
+  readonly cutsAccess?: readonly PoolId[];
   /** The boot id seen last while the host was well; undefined when it was never seen. */
   readonly knownBootId: string | undefined;
   /** VMs that the record puts on the host and that are to run: taken before any power-off. */
@@ -41,14 +43,18 @@ export const incidentActivities = (env: Environment) => ({
     const [record, vms] = await Promise.all([env.inventory.host(input.hostId), rosterOf(env, input.hostId)]);
     const roster = vms.map((v) => ({ vmId: v.vmId, name: v.name }));
     const openedAt = nowIso();
+    const known: IncidentBrief = {
+      ...{ openedAt, policy: cluster.policy, roster, ...cutsOf(env, host) },
+      ...{ fenceLevels: host.fenceLevels, knownBootId: record?.bootId },
+    };
     if (input.mode === 'act') {
       const opened = await open(env, { kind: 'host', hostId: input.hostId }, input, openedAt);
       await tell(env, input.incidentId, 'roster', 'observation', `${roster.length} VMs are on its roster`, {
         roster,
       });
-      return brief(opened, cluster.policy, host.fenceLevels, record?.bootId, roster);
+      return { ...known, openedAt: opened };
     }
-    return brief(openedAt, cluster.policy, host.fenceLevels, record?.bootId, roster);
+    return known;
   },
 
   /** For a VM on its own (`vmedic vm restart`): its incident is `(vmId, epoch)`. */
@@ -181,14 +187,10 @@ async function open(
   return row.openedAt;
 }
 
-function brief(
-  openedAt: string,
-  policy: ClusterPolicy,
-  fenceLevels: readonly FenceLevel[],
-  knownBootId: string | undefined,
-  roster: IncidentBrief['roster'],
-): IncidentBrief {
-  return { openedAt, policy, fenceLevels, knownBootId, roster };
+/** Left out where there is none: a fence has nothing to do about it then. */
+function cutsOf(env: Environment, host: Host): Pick<IncidentBrief, 'cutsAccess'> {
+  const cutsAccess = poolsToCut(env.fleet, host);
+  return cutsAccess.length > 0 ? { cutsAccess } : {};
 }
 
 /** An alert is a state change, stored first: only the one who changed the state delivers it. */

@@ -1,4 +1,5 @@
 import type { Fleet } from '../domain/fleet';
+import { accessActivities } from './cut-access';
 import { environment } from './environment';
 import { atBoundary } from './fault-boundary';
 import { fenceActivities } from './fence';
@@ -32,6 +33,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...lookActivities(env),
     ...incidentActivities(env),
     ...fenceActivities(env),
+    ...accessActivities(env),
     ...releaseActivities(env),
     ...planActivities(env),
     ...readinessActivities(env),

@@ -3,7 +3,7 @@
  * like any other: it is for the domain to say what follows from it.
  */
 import type { Host, Pool } from '../domain/fleet';
-import type { ClusterId } from '../domain/ids';
+import type { ClusterId, HostId } from '../domain/ids';
 import {
   assessReadiness,
   countOf,
@@ -156,11 +156,26 @@ async function poolFacts(
   hosts: readonly HostFacts[],
   vms: readonly VmRecord[],
 ): Promise<PoolFacts> {
-  const [strategy, lockTest] = await Promise.all([
+  const [strategy, lockTest, access] = await Promise.all([
     strategyOf(env, pool, hosts, vms),
     lockTestOf(env, pool, hosts),
+    accessOf(env, pool, hosts),
   ]);
-  return { pool, strategy, lockTest };
+  return { pool, strategy, lockTest, ...(access.length > 0 && { access }) };
+}
+
+/** One after the other: each is a question to the same server. A host that is out of service may be cut as it should. */
+async function accessOf(
+  env: Environment,
+  pool: Pool,
+  hosts: readonly HostFacts[],
+): Promise<NonNullable<PoolFacts['access']>> {
+  if (pool.cutAccess === undefined) return [];
+  const access: { hostId: HostId; read: Read<'open' | 'cut'> }[] = [];
+  for (const { host, standing } of hosts)
+    if (standing === 'in-service' && host.pools.includes(pool.id))
+      access.push({ hostId: host.id, read: await read(env.storageAccess.read(pool.id, host.id, signal())) });
+  return access;
 }
 
 /** The list is what a release begins with: who can read it has the way, the port and the rights. */

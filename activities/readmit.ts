@@ -3,7 +3,7 @@
  *
  * INVARIANTS:
  * - Only what is at rest is touched, and only definitions: of a VM that runs there against the record nothing is touched, and the host stays out.
- * - In service only after its own list, read again, shows it clean.
+ * - In service only after its own list, read again, shows it clean, and its pools take its writes again.
  */
 import { DriverFault, type Fault, fault } from '../domain/faults';
 import type { HostId, IncidentId } from '../domain/ids';
@@ -12,8 +12,9 @@ import type { VmRecord } from '../domain/records';
 import { mustBeArmed } from './armed';
 import { takeDefinitionAway } from './definitions';
 import { declaredCluster, declaredHost, type Environment, nowIso, signal, tell } from './environment';
-import { faultOf } from './fault-boundary';
+import { faultOf, isOfInventory } from './fault-boundary';
 import { setStanding } from './fence';
+import { restoreEverywhere } from './storage-access';
 
 export type Readmission =
   | { readonly kind: 'clean'; readonly did: readonly string[] }
@@ -57,9 +58,21 @@ export const readmitActivities = (env: Environment) => ({
     if (running.length > 0) return refused(running.map((vm) => runsHere(vm, list)).join('; '));
     const did = mode === 'act' ? await clean(env, input, foreign) : foreign.map((vm) => wouldTake(vm));
     did.push(...(await endAutostart(env, input, records)));
+    if (mode === 'act') {
+      const left = await leftovers(env, hostId);
+      if (left.length > 0) return refused(left.join('; '));
+    }
+    try {
+      const opened = await restoreEverywhere(env, hostId, mode);
+      if (mode === 'act' && opened.length > 0)
+        await tell(env, incidentId, 'access-open', 'act', `${opened.join('; ')}, read back`);
+      did.push(...opened);
+    } catch (error) {
+      const known = faultOf(error);
+      if (known === undefined || isOfInventory(known)) throw error;
+      return refused(known.sentence);
+    }
     if (mode === 'rehearse') return { kind: 'clean', did: [...did, `${hostId} would take VMs again`] };
-    const left = await leftovers(env, hostId);
-    if (left.length > 0) return refused(left.join('; '));
     await intoService(env, hostId);
     await tell(env, incidentId, 'readmitted', 'act', `${hostId} takes VMs again`, { did });
     return { kind: 'clean', did };

@@ -1,5 +1,5 @@
 /**
- * Switches one host off and proves it. exclude [include again] -> levels in order: status, off, status (pivot: the first `off`).
+ * Switches one host off and proves it. exclude [include again] -> cut its storage access, where configured [restore it] -> levels in order: status, off, status (pivot: the first `off`).
  * There is no undo past it: a host that may be off stays out of placement until it is readmitted. It never gives up: when every level
  * failed it waits for a device to answer, for an attestation, or for an abort (only while nothing was sent).
  */
@@ -26,7 +26,7 @@ import { ProvenNotDone, runSaga, type SagaStep } from './saga';
 import { showPhase } from './search-attributes';
 import { whichBoot } from './which-boot';
 
-export const fenceHostSteps = ['exclude', 'switch-off'] as const;
+export const fenceHostSteps = ['exclude', 'cut-access', 'switch-off'] as const;
 type StepName = (typeof fenceHostSteps)[number];
 
 interface Run {
@@ -35,6 +35,8 @@ interface Run {
   incidentRun: string | undefined;
   brief: IncidentBrief;
   offSent: boolean;
+  /** Why some of its storage access is not cut yet. */
+  notCut: readonly Fault[];
   attempts: number;
   held: boolean;
   retry: boolean;
@@ -49,6 +51,7 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
     incidentRun: workflowInfo().parent?.workflowId,
     brief: input.brief as IncidentBrief,
     offSent: false,
+    notCut: [],
     attempts: 0,
     held: false,
     retry: false,
@@ -70,6 +73,16 @@ export async function fenceHost(input: FenceHostInput): Promise<FenceHostResult>
         throwIfCancelled();
       },
       undo: () => wayBack.includeInPlacement(input),
+    },
+    {
+      name: 'cut-access',
+      act: async () => {
+        await cutAccess(run);
+        throwIfCancelled();
+      },
+      undo: async () => {
+        if (cutsAccess(run)) await wayBack.restoreStorageAccess(input);
+      },
     },
     {
       name: 'switch-off',
@@ -164,6 +177,18 @@ function listen(run: Run): void {
   );
 }
 
+const cutsAccess = ({ brief }: Run): boolean => (brief.cutsAccess ?? []).length > 0;
+
+/** Nothing of it keeps the host from being fenced: what is not cut is tried again before the levels are. */
+async function cutAccess(run: Run): Promise<void> {
+  if (!cutsAccess(run)) return;
+  await condition(() => !run.held || wantsOut(run));
+  if (wantsOut(run)) return;
+  const { hostId, incidentId, evenIf } = run.input;
+  show(run, 'its access to storage is being cut');
+  run.notCut = (await look.cutStorageAccess({ hostId, incidentId, evenIf })).faults;
+}
+
 async function untilOff(run: Run): Promise<FenceHostResult> {
   const { first, max } = run.brief.policy.fenceRetryMs;
   for (let wait: number = first; ; wait = Math.min(wait * 2, max)) {
@@ -172,6 +197,7 @@ async function untilOff(run: Run): Promise<FenceHostResult> {
     if (decided !== undefined) return decided;
     // Its attestation was not taken: whoever said hold has not said go on.
     if (run.held) continue;
+    if (run.notCut.length > 0 && run.attempts > 0) await cutAccess(run);
     const faults = await allLevels(run);
     if (!Array.isArray(faults)) return faults;
     run.attempts += 1;

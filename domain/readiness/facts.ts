@@ -85,6 +85,8 @@ export interface PoolFacts {
   readonly strategy: Read<'answers'> | undefined;
   /** Undefined where it makes no sense (block devices), or fewer than two hosts could be asked. */
   readonly lockTest: LockTest | undefined;
+  /** Of hosts in service; left out where nobody cuts the access to this pool. */
+  readonly access?: readonly { readonly hostId: HostId; readonly read: Read<'open' | 'cut'> }[];
 }
 
 export interface VmFacts {

@@ -25,6 +25,8 @@ export const readinessChecks = [
   'lock-test-unknown',
   'strategy-missing',
   'strategy-unreachable',
+  'access-cut',
+  'access-unreachable',
   'lvm-unread',
   'lvm-autoactivation',
   'lvm-duplicate-name',

@@ -8,6 +8,7 @@ export function poolFindings(facts: PoolFacts, hosts: readonly HostFacts[]): Fin
   const users = hosts.filter((h) => h.host.pools.includes(pool.id));
   return [
     ...strategyFindings(facts),
+    ...accessFindings(facts),
     ...neverReleased(facts, users),
     ...lockTestFindings(facts),
     ...users.flatMap((h) => mountFindings(facts, h)),
@@ -45,6 +46,33 @@ function strategyFindings(facts: PoolFacts): Finding[] {
       `check the way from VMedic's machine to the pool's server (address, ssh key, port, rights)`,
     ),
   ];
+}
+
+/** A host that lost its right to write there takes no VM, and a server that is not reached cuts nobody's. */
+function accessFindings(facts: PoolFacts): Finding[] {
+  const { pool, access = [] } = facts;
+  return access.flatMap(({ hostId, read }): Finding[] => {
+    if (read.kind === 'not-read')
+      return [
+        found(
+          facts,
+          'access-unreachable',
+          'risks',
+          `Access of ${hostId} to pool ${pool.id} could not be cut now: ${read.detail}`,
+          `check the way to the pool's server, and its exports against "export" and storageNames in the config`,
+        ),
+      ];
+    if (read.value === 'open') return [];
+    return [
+      found(
+        facts,
+        'access-cut',
+        'risks',
+        `The server of pool ${pool.id} takes no write of ${hostId}, which is in service`,
+        `vmedic host readmit ${hostId}, or exportfs -s on the server where VMedic did not cut it`,
+      ),
+    ];
+  });
 }
 
 /** An NFSv3 server keeps the locks of a dead host for ever; with nobody to release them its VMs cannot get theirs. */

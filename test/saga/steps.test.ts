@@ -30,6 +30,11 @@ const cases: Readonly<Record<string, StepCase>> = {
     undo: 'includeInPlacement',
     forGood: 'incident-waits',
   },
+  'fenceHost.cut-access': {
+    activity: 'cutStorageAccess',
+    undo: 'restoreStorageAccess',
+    forGood: 'incident-waits',
+  },
   'fenceHost.switch-off': { activity: 'fenceLevel', undo: undefined, forGood: 'tried-again' },
   'releaseLocks.release': { activity: 'releaseHostLocks', undo: undefined, forGood: 'incident-waits' },
 };
@@ -54,6 +59,10 @@ class Interruption {
       readonly undo?: 'twice' | 'fails';
     },
   ) {}
+
+  concerns(activity: keyof Activities): boolean {
+    return this.target.activity === activity;
+  }
 
   readonly intercept: Intercept = async ({ name, act }) => {
     if (name === this.target.undo) return this.undo(act);
@@ -95,7 +104,11 @@ afterEach(async () => {
 });
 
 async function broken(interruption: Interruption): Promise<RecoverySystem> {
-  system = await recoverySystem({ hosts: 3, vmsPerHost: 1, intercept: interruption.intercept });
+  system = await recoverySystem({
+    ...{ hosts: 3, vmsPerHost: 1, intercept: interruption.intercept },
+    // As on pools whose servers can be told: else there is nothing to cut.
+    ...(interruption.concerns('cutStorageAccess') && { storage: 'nfs' as const, cutAccess: true as const }),
+  });
   system.controls.cutPower(system.host('a'));
   return system;
 }

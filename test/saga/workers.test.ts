@@ -18,6 +18,7 @@ import { simulatedElsewhere } from '../support/simulated-process';
 import { SupervisedWorker } from '../support/supervised-worker';
 
 const calls = [
+  { step: 'fenceHost.cut-access', port: 'storageAccess', call: 'cut' },
   { step: 'fenceHost.switch-off', port: 'fencing', call: 'off' },
   { step: 'fenceHost.switch-off', port: 'fencing', call: 'status' },
   { step: 'releaseLocks.release', port: 'storageLocks', call: 'release' },
@@ -39,6 +40,7 @@ it.each(seededSample(whole, 4))(
       prefix,
       seed: Math.floor(Math.random() * 2 ** 31),
       storage: 'nfs',
+      ...(port === 'storageAccess' && { cutAccess: true as const }),
     });
     const world = await simulatedElsewhere(spec);
     const store: FreshInventory = await freshInventory();

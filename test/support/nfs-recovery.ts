@@ -15,10 +15,12 @@ export class NfsRecovery extends RecoverySite {
   static async open(
     options: Omit<NfsLabOptions, 'folder'>,
     mode?: 'observe' | 'automatic',
+    pool: { readonly cutAccess?: 'exportfs' } = {},
   ): Promise<NfsRecovery> {
     const { nfs, close } = await nfsLabUp(options);
     try {
-      const parts = await startParts(nfs.lab.folder, nfsLabConfig(nfs), mode === undefined ? {} : { mode });
+      const config = nfsLabConfig(nfs, undefined, pool);
+      const parts = await startParts(nfs.lab.folder, config, mode === undefined ? {} : { mode });
       const site = new NfsRecovery(nfs, parts, (host) => nfs.lab.bmc(host), close);
       await site.discovered(nfs.vms.map((vm) => vm.name));
       return site;

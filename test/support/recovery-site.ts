@@ -14,6 +14,7 @@ import { openInventory, type OpenInventory } from '../../drivers/postgres';
 import type { IpmiBmc } from '../../lab/bmc/ipmi';
 import { runOrThrow } from '../../lab/run';
 import { waitFor } from '../../lab/wait-for';
+import { attestFencedUpdate } from '../../workflows/messages';
 import { ConfigRefused, fleetOf, loadConfig } from '../../workers/config';
 import { type OwnSystem, startOwnSystem } from './own-system';
 
@@ -113,6 +114,11 @@ export class RecoverySite {
     const answer = await this.recoveries.recoverHost(host, request);
     if (answer.answer === 'busy') throw new Error(`busy: ${answer.summary}`);
     return answer;
+  }
+
+  async attest(run: Started, reason: string): Promise<void> {
+    const handle = this.parts.client.workflow.getHandle(run.workflowId);
+    await handle.executeUpdate(attestFencedUpdate, { args: [{ by: 'tester', reason }] });
   }
 
   releaseLocks(host: string): Promise<ReleaseAnswer> {

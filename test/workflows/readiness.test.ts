@@ -25,7 +25,7 @@ interface Case {
 const nothing: Plant = () => undefined;
 const bmc = (s: RecoverySystem) => fenceDeviceId(`${s.host('a')}-bmc`);
 const poolOf = (s: RecoverySystem) => s.spec.pools[0]!;
-const failing = (port: 'survey' | 'storageLocks', call: string) => (s: RecoverySystem) =>
+const failing = (port: 'survey' | 'storageLocks' | 'storageAccess', call: string) => (s: RecoverySystem) =>
   s.controls.addRule({
     ...{ id: 'planted', port, call },
     then: {
@@ -139,6 +139,11 @@ const cases: Readonly<Record<ReadinessCheck, Case>> = {
   'lock-test-unknown': { plant: failing('survey', 'testLocks'), cure: noRules },
   'strategy-missing': { plant: nothing, cure: nothing, fleet: strategy('unsupported'), blocks: true },
   'strategy-unreachable': { plant: failing('storageLocks', 'list'), cure: noRules, blocks: true },
+  'access-cut': {
+    plant: (s) => s.world.storage.setCut(poolOf(s).id, s.host('b'), true),
+    cure: (s) => s.world.storage.setCut(poolOf(s).id, s.host('b'), false),
+  },
+  'access-unreachable': { plant: failing('storageAccess', 'read'), cure: noRules },
   'lvm-unread': { storage: 'lvm', ...odd('b', () => ({ lvmSilent: 'vgs timed out' })) },
   'lvm-autoactivation': {
     storage: 'lvm',
@@ -236,7 +241,8 @@ const verdictOf = (found: ReadinessReport, name: string) => found.vms.find((v) =
 
 const systems = new Map<Storage, RecoverySystem>();
 beforeAll(async () => {
-  for (const storage of ['nfs', 'lvm'] as const) systems.set(storage, await recoverySystem({ storage }));
+  systems.set('lvm', await recoverySystem({ storage: 'lvm' }));
+  systems.set('nfs', await recoverySystem({ storage: 'nfs', cutAccess: true }));
 });
 afterAll(async () => {
   for (const system of systems.values()) await system.close();
