@@ -69,6 +69,11 @@ export const fenceActivities = (env: Environment) => ({
     await tell(env, input.incidentId, 'included-again', 'act', `${input.hostId} ${sentence}`);
   },
 
+  /** Out of placement with no fence under way: only a readmission puts it back. */
+  async quarantineHost(input: { hostId: HostId }): Promise<void> {
+    await setStanding(env, input.hostId, 'quarantined', ['excluded']);
+  },
+
   async fenceLevel(input: LevelInput): Promise<LevelResult> {
     const host = declaredHost(env, input.hostId);
     const faults: Fault[] = [];

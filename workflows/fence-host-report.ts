@@ -6,12 +6,13 @@ import type { FenceHostInput, FenceHostResult } from './inputs';
 import { downAlert, leftDownSentence } from './left-down';
 import { showPhase } from './search-attributes';
 
-/** A way back that failed is said: nobody else would notice a host that is well and takes no VMs. */
+/** A way back that failed is said: nobody else would notice a host that is well and takes no VMs. A readmission then makes up for it. */
 export async function sayStillExcluded(input: FenceHostInput, cause: unknown): Promise<void> {
   const { hostId, incidentId } = input;
   const why = faultOf(cause)?.sentence ?? String(cause);
   const sentence = `${hostId} was not fenced, and could not be put back into placement: ${why}`;
   const nextCommand = `vmedic host readmit ${hostId} --reason "..."`;
+  await look.quarantineHost({ hostId });
   const alert = { key: `excluded:${hostId}`, severity: 'critical', sentence, nextCommand } as const;
   await look.notePhase({ incidentId, key: 'still-excluded', change: {}, sentence, alert });
 }

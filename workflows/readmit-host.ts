@@ -147,6 +147,6 @@ async function close(
   await look.closeIncident({
     ...{ incidentId, outcome, phase, sentence, nextCommand },
     facts: {},
-    clearAlerts: [],
+    clearAlerts: outcome === 'recovered' ? [`excluded:${hostId}`] : [],
   });
 }

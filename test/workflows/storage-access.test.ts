@@ -178,3 +178,29 @@ it('says in a rehearsal what would be cut, and cuts nothing', async () => {
   });
   expect(cutOn(system)).toEqual([]);
 });
+
+it('is a person’s matter when it cannot be given back after a fence that was not: the host is named, and its readmission makes up for it', async () => {
+  const system = await begin();
+  const a = system.host('a');
+  silenceDevices(system);
+  system.controls.freeze(a);
+  const run = await system.recoverHost('a');
+  await untilPhase(run, 'blocked-unfenced');
+  system.controls.addRule({
+    ...{ id: 'refuses', port: 'storageAccess', call: 'restore' },
+    then: { kind: 'fail-before', fault: { code: 'ACCESS_NOT_CHANGED' } },
+  });
+  await run.executeUpdate(abortUpdate, { args: [said('it was only the network')] });
+  await run.result();
+  expect((await system.inventory.host(a))?.standing).toBe('quarantined');
+  const alert = (await system.inventory.alerts({ open: true })).find((x) => x.key === `excluded:${a}`);
+  expect(alert?.nextCommand).toContain('vmedic host readmit');
+  system.controls.clearRules();
+  system.controls.thaw(a);
+  await readmit(system);
+  expect(await system.client.workflow.getHandle(workflowIds.host(a)).result()).toMatchObject({
+    kind: 'readmitted',
+  });
+  expect(cutOn(system)).toEqual([]);
+  expect((await system.inventory.alerts({ open: true })).map((x) => x.key)).not.toContain(`excluded:${a}`);
+});
