@@ -42,7 +42,7 @@ export async function follow(run: Run): Promise<void> {
     throwIfCancelled();
     if (state.kind === 'silent') {
       run.said = state.fault;
-      if (Date.now() - heardAt >= run.pace.readBackMs) return overdue(run, state.fault);
+      if (Date.now() - heardAt >= run.pace.readBackMs) return unanswered(run, state.fault);
       await condition(() => false, run.pace.settleMs);
       continue;
     }
@@ -56,8 +56,8 @@ export async function follow(run: Run): Promise<void> {
       return;
     }
     if (state.kind === 'forgotten') {
-      run.mayStillBegin = true;
-      return;
+      const detail = 'nobody knows its task any more';
+      return unanswered(run, fault('MOVE_NOT_DONE', { vm: run.input.name, detail }));
     }
     if (run.percent !== state.percent) {
       run.percent = state.percent;
@@ -67,8 +67,8 @@ export async function follow(run: Run): Promise<void> {
   }
 }
 
-/** Nobody has answered for too long. A copy that waits for an order never switches, so it can be given up; the other kind has to be read. */
-function overdue(run: Run, why: Fault): void {
+/** The task's state is not to be had. A copy that waits for an order never switches, so it can be given up; the other kind has to be read. */
+function unanswered(run: Run, why: Fault): void {
   if (run.before?.switches === 'by-order') throw new NotMade(why);
   run.mayStillBegin = true;
 }

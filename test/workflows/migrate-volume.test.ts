@@ -12,6 +12,7 @@ import {
   placesOf,
   poolOf,
   recordedPaths,
+  recordIsTrue,
   stopVm,
   untilMovePhase,
 } from '../support/moves';
@@ -166,6 +167,24 @@ describe.each(['dir', 'vmfs'] as const)('on a %s pool', (storage) => {
     expect(begunOf(system, 'vm-001')).toBe(1);
     await judgeMove(system, 'vm-001');
   });
+});
+
+it('gives up a copy that nobody knows any more, without having asked anybody to switch to it', async () => {
+  const system = await begin({ ...two, storage: 'dir' });
+  stopVm(system, 'vm-001');
+  system.controls.setMoveManner(system.vm('vm-001'), 'hangs');
+  const run = await system.migrateVolume('vm-001');
+  await untilMovePhase(run, 'copying');
+  system.controls.cutPower(system.host('a'));
+  system.controls.powerOn(system.host('a'));
+  expect(await failureOf(run)).toMatchObject({
+    type: failureTypes.compensated,
+    message: expect.stringContaining('nobody knows its task any more') as string,
+  });
+  expect(placesOf(system, 'vm-001').map((p) => p.pool)).toEqual([poolOf(system, 'first')]);
+  const told = await system.inventory.timeline(incidentOfVm(system, 'vm-001'));
+  expect(told.map((e) => e.sentence).filter((t) => t.includes('switching'))).toEqual([]);
+  await recordIsTrue(system, 'vm-001');
 });
 
 it('keeps a move that ended well after it was asked to stop: the record follows the disk', async () => {

@@ -47,7 +47,11 @@ export function volumeMovesBody(world: World): Served<VolumeMovesPort> {
     async follow(before, task, roundMs, context) {
       await reach(world, before.order.hostId, context);
       const work = world.volumeWorks.known((w) => w.id === task.id);
-      if (work?.state === 'copying') await nextNews(world, work, roundMs, context);
+      if (work?.state === 'copying') {
+        await nextNews(world, work, roundMs, context);
+        // Who died while it was asked gives no answer.
+        await reach(world, before.order.hostId, context);
+      }
       return stateOf(world, task.id);
     },
 
