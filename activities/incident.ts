@@ -65,8 +65,11 @@ export const incidentActivities = (env: Environment) => ({
     epoch: number;
     workflowId: string;
     trigger: Trigger;
+    /** What it does first; left out, the phase is that of any new incident. */
+    phase?: string;
   }): Promise<void> {
     await open(env, { kind: 'vm', vmId: input.vmId }, input, nowIso());
+    if (input.phase !== undefined) await env.inventory.updateIncident(input.incidentId, { phase: input.phase });
     await lookForVms(env, input.clusterId, [input.vmId]);
   },
 

@@ -4,7 +4,7 @@ import type { Fleet } from '../domain/fleet';
 import type { VmRecord } from '../domain/records';
 import type { DeliveriesPort, InventoryPort } from '../activities/ports';
 import type { TemporalSession } from './temporal';
-import { queuesWithoutWorker, runsNow, troublesOf } from './troubles';
+import { queuesWithoutWorker, runsNow, troublesOf, workUnderWay } from './troubles';
 
 type Read = Pick<
   InventoryPort,
@@ -44,5 +44,5 @@ export async function readOverview(from: {
     return { id: c.id, mode: c.mode, now: mode, why, maintenance };
   });
   const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
-  return { troubles, clusters, vms, watched, running };
+  return { troubles, underWay: workUnderWay(open), clusters, vms, watched, running };
 }

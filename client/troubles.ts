@@ -4,6 +4,7 @@ import { millisOf } from '../domain/observations';
 import { armCommand, disarmedSentence } from '../domain/armed';
 import { countOf, isRiskAlert, type ReadinessReport } from '../domain/readiness';
 import type { AlertRecord, ArmSwitch, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
+import { phasesUnderWay } from '../domain/volume-move';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import type { TemporalSession } from './temporal';
 
@@ -21,6 +22,23 @@ const undeliveredMs = 60_000;
 
 /** Of VMs in one line. */
 const namedMax = 10;
+
+/**
+ * Somebody's order that goes as it should: nothing is wrong, although an incident is open. The phases are those of moves alone; whatever asks
+ * something of a person is no such work.
+ */
+const isUnderWay = ({ target, phase, nextCommand }: IncidentRecord): boolean =>
+  target.kind === 'vm' && nextCommand === undefined && phasesUnderWay.some((p) => p === phase);
+
+const standingOf = (i: IncidentRecord): Trouble => ({
+  what: `incident ${i.incidentId} is ${i.phase}: ${i.summary}`,
+  since: i.openedAt,
+  next: i.nextCommand ?? `vmedic incident watch ${i.incidentId}`,
+});
+
+/** What goes on by order and is well, shown beside what is wrong. Pure. */
+export const workUnderWay = (open: readonly IncidentRecord[]): Trouble[] =>
+  open.filter(isUnderWay).map(standingOf);
 
 /** Everything that is wrong, the gravest first. Pure. */
 export function troublesOf(seen: {
@@ -55,11 +73,7 @@ export function troublesOf(seen: {
         since: o.oldestAt,
         next: "see the API's log; no API runs? vmedic server",
       })),
-    ...open.map((i) => ({
-      what: `incident ${i.incidentId} is ${i.phase}: ${i.summary}`,
-      since: i.openedAt,
-      next: i.nextCommand ?? `vmedic incident watch ${i.incidentId}`,
-    })),
+    ...open.filter((i) => !isUnderWay(i)).map(standingOf),
     ...alerts
       // What only lowers the chances is in `vmedic readiness`: this is the screen of what is wrong.
       .filter((a) => !isRiskAlert(a.key))

@@ -127,6 +127,9 @@ interface Found {
 
 export type MoveVerdictKind = MoveVerdict['kind'];
 
+/** Phases of a move that goes as it was ordered: planned work. One that goes back, or waits for a person, is trouble. */
+export const phasesUnderWay = ['checking', 'copying', 'switching', 'recording', 'cleaning'] as const;
+
 /** Verdicts from which one may go on, forward or back: nothing is under way and everything was read. */
 export const isSettled = (
   verdict: MoveVerdict,

@@ -8,6 +8,7 @@ import type { Fault } from '../domain/faults';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
 import type { RecoveryPhase, VmPhase, VmProgress, VmResult } from '../domain/recovery-state';
 import type { Trigger } from '../domain/records';
+import type { phasesUnderWay } from '../domain/volume-move';
 
 /** Who says it and why; both end up in the incident's timeline. */
 export interface Said {
@@ -82,11 +83,7 @@ export interface RecoveryStatus {
 export const recoveryStatusQuery = defineQuery<RecoveryStatus>('recoveryStatus');
 
 export type MovePhase =
-  | 'checking'
-  | 'copying'
-  | 'switching'
-  | 'recording'
-  | 'cleaning'
+  | (typeof phasesUnderWay)[number]
   | 'going-back'
   | 'moved'
   | 'not-moved'

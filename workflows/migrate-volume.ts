@@ -43,7 +43,8 @@ export async function migrateVolume(input: MigrateVolumeInput): Promise<MigrateV
   };
   listen(run);
   if (input.mode === 'rehearse') return rehearse(run);
-  await shielded(() => look.openVmIncident({ ...input, workflowId: workflowInfo().workflowId }));
+  const { workflowId } = workflowInfo();
+  await shielded(() => look.openVmIncident({ ...input, workflowId, phase: run.phase }));
   try {
     const ended = await untilEnded(run);
     return await shielded(() => finish(run, ended));

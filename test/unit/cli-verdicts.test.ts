@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { judge } from '../../client/cli/demo';
 import { exitCodes } from '../../client/cli/exit-codes';
-import { runsNow, troublesOf } from '../../client/troubles';
+import { runsNow, troublesOf, workUnderWay } from '../../client/troubles';
 import { codeOf } from '../../client/cli/wait';
 import type { Ending } from '../../client/answers';
 import { clusterId, hostId } from '../../domain/ids';
@@ -62,6 +62,35 @@ describe('status', () => {
       ['host hv-b is fenced and takes no VMs', 'switch it on, then vmedic host readmit hv-b --reason "..."'],
       ['VM web is to run and is crashed (panic) on hv-b', 'vmedic vm restart web'],
     ]);
+  });
+
+  describe('a move of a disk', () => {
+    const web = vm('web');
+    const move = (more: Partial<Parameters<typeof incident>[0]>) =>
+      incident({ target: { kind: 'vm', vmId: web.vmId }, phase: 'copying', summary: '42 %', ...more });
+
+    it('is under way and not wrong while it goes as ordered, also while its guest stands still', () => {
+      const open = [move({ phase: 'switching' })];
+      const still = vm('web', { observed: { state: 'paused', reason: 'user', at: now() } });
+      expect(seen({ open, vms: [still] })).toEqual([]);
+      expect(workUnderWay(open)).toMatchObject([
+        { what: expect.stringContaining('is switching: 42 %'), next: 'vmedic incident watch host-hv-a-1' },
+      ]);
+    });
+
+    it.each([
+      ['it waits for a person', { phase: 'stuck' }],
+      ['it goes back', { phase: 'going-back' }],
+      ['something is asked of a person', { nextCommand: 'vmedic incident resolve' }],
+    ])('is wrong when %s', (_, more) => {
+      const open = [move(more)];
+      expect(workUnderWay(open)).toEqual([]);
+      expect(seen({ open })).toHaveLength(1);
+    });
+
+    it('is told from the recovery of a host, which is wrong in whatever phase', () => {
+      expect(seen({ open: [incident({ phase: 'copying' })] })).toHaveLength(1);
+    });
   });
 
   it('a channel that takes no alerts is named once it is late, and not while a message is on its way', () => {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { millisOf } from '../../../domain/observations';
 import { readOverview } from '../../overview';
+import type { Trouble } from '../../troubles';
 import { addCommand, type Context, type Program } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { age, facts } from '../show';
@@ -19,7 +20,7 @@ async function status(context: Context): Promise<ExitCode> {
   const { fleet, inventory } = session;
   const temporal = await session.temporal();
   const seen = await readOverview({ fleet, inventory, temporal: () => Promise.resolve(temporal) });
-  const { troubles, clusters, vms, watched, running } = seen;
+  const { troubles, underWay, clusters, vms, watched, running } = seen;
   const { out } = context;
   const up = running.length;
   const hostsUsed = new Set(running.map((v) => v.hostId)).size;
@@ -46,19 +47,18 @@ async function status(context: Context): Promise<ExitCode> {
     ['vms', `${up} of ${watched.length} protected VMs run, on ${hostsUsed} of ${hostsDeclared} hosts`],
     ...(planned.length === 0 ? [] : ([['planned', planned.join('; ')]] as const)),
   ]);
-  const body =
-    troubles.length === 0
-      ? out.paint.green('Everything is well.')
-      : troubles
-          .map(
-            (t) =>
-              `${out.paint.red('wrong:')} ${t.what}${t.since === undefined ? '' : ` (for ${age(Date.now() - millisOf(t.since))})`}\n  ${out.paint.dim('next:')} ${t.next}`,
-          )
-          .join('\n');
+  const line = (mark: string, t: Trouble): string =>
+    `${mark} ${t.what}${t.since === undefined ? '' : ` (for ${age(Date.now() - millisOf(t.since))})`}\n  ${out.paint.dim('next:')} ${t.next}`;
+  const body = [
+    ...(troubles.length === 0 ? [out.paint.green('Everything is well.')] : []),
+    ...troubles.map((t) => line(out.paint.red('wrong:'), t)),
+    ...underWay.map((t) => line(out.paint.dim('under way:'), t)),
+  ].join('\n');
   out.result(
     {
       well: troubles.length === 0,
       troubles,
+      underWay,
       clusters,
       vms: { protected: watched.length, running: up },
       configPath: session.configPath,

@@ -38,6 +38,9 @@ const statusSchema = named(
   z.object({
     well: z.boolean(),
     troubles: z.array(trouble),
+    underWay: z
+      .array(trouble)
+      .meta({ description: 'Orders that go as they should, such as a move of a disk: nothing is wrong.' }),
     clusters: z.array(
       z.object({
         id: z.string(),
@@ -51,10 +54,11 @@ const statusSchema = named(
 );
 
 async function status(door: HttpDoor): Promise<Answer> {
-  const { troubles, clusters, watched, running } = await readOverview(door);
+  const { troubles, underWay, clusters, watched, running } = await readOverview(door);
   return found({
     well: troubles.length === 0,
     troubles,
+    underWay,
     clusters: clusters.map(({ id, mode, now, why }) => ({ id, mode, now, why })),
     vms: { protected: watched.length, running: running.length },
   });
