@@ -69,7 +69,8 @@ export const incidentActivities = (env: Environment) => ({
     phase?: string;
   }): Promise<void> {
     await open(env, { kind: 'vm', vmId: input.vmId }, input, nowIso());
-    if (input.phase !== undefined) await env.inventory.updateIncident(input.incidentId, { phase: input.phase });
+    if (input.phase !== undefined)
+      await env.inventory.updateIncident(input.incidentId, { phase: input.phase });
     await lookForVms(env, input.clusterId, [input.vmId]);
   },
 

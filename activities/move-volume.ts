@@ -17,6 +17,7 @@ import {
   type MoveOrder,
   type MoveTask,
   type MoveVerdict,
+  onePath,
   type TaskState,
   verdictSentence,
 } from '../domain/volume-move';
@@ -130,7 +131,8 @@ const actingOnMoves = (env: Environment) => ({
     );
     if (earlier !== undefined) {
       const found = await findMove(env, before, direction, earlier.at, 0);
-      if (found.kind !== 'unknown' || !('repeatable' in found)) return found;
+      if (found.kind !== 'unknown' && (found.kind !== 'accepted' || found.unfinished !== true)) return found;
+      if (found.kind === 'unknown' && found.repeatable !== true) return found;
     } else {
       await armed(env, before);
       const key = `intent-${before.order.attempt}-${direction}${again === 0 ? '' : `-${again}`}`;
@@ -275,6 +277,11 @@ async function patiently<T>(
   }
 }
 
+type Looked =
+  | Exclude<Submitted, { kind: 'accepted' | 'unknown' }>
+  | { readonly kind: 'accepted'; readonly task: MoveTask; readonly unfinished?: boolean }
+  | { readonly kind: 'unknown'; readonly fault: Fault; readonly repeatable?: true };
+
 /** What an order that may have been sent has begun; looked for until `waitMs` are over. */
 async function findMove(
   env: Environment,
@@ -282,7 +289,7 @@ async function findMove(
   direction: MoveDirection,
   intentAt: string,
   waitMs: number,
-): Promise<Submitted | { kind: 'unknown'; fault: Fault; repeatable: true }> {
+): Promise<Looked> {
   // The clock that dates the task is not the one that dated the intent.
   const since = new Date(Date.parse(intentAt) - limits.clockSkewMsMax).toISOString();
   const deadline = Date.now() + waitMs;
@@ -290,7 +297,8 @@ async function findMove(
   const lost = fault('MOVE_NOT_KNOWN', { vm: before.name, detail });
   for (;;) {
     const found = await env.volumeMoves.find(before, direction, since, signal());
-    if (found.kind === 'found') return { kind: 'accepted', task: found.task };
+    if (found.kind === 'found')
+      return { kind: 'accepted', task: found.task, ...(found.unfinished === true && { unfinished: true }) };
     if (found.kind === 'foreign') return { kind: 'refused', fault: found.fault };
     if (found.repeatable) return { kind: 'unknown', fault: lost, repeatable: true };
     if (Date.now() >= deadline) return { kind: 'unknown', fault: lost };
@@ -315,13 +323,13 @@ async function whoNames(
   leftovers: readonly Leftover[],
   evidence: readonly FenceEvidence[],
 ): Promise<ActOutcome | undefined> {
-  const paths = new Set(leftovers.map((l) => l.path));
+  const paths = new Set(leftovers.map((l) => onePath(l.path)));
   const kept = (path: string, detail: string): ActOutcome => ({
     kind: 'refused',
     fault: fault('NOT_REMOVED', { path, vm: before.name, detail }),
   });
   for (const vm of await env.inventory.vms()) {
-    const disk = vm.shape.disks.find((d) => paths.has(d.path));
+    const disk = vm.shape.disks.find((d) => paths.has(onePath(d.path)));
     if (disk !== undefined) return kept(disk.path, `the record of ${vm.name} names it`);
   }
   for (const { id } of declaredCluster(env, before.order.hostId).hosts) {
@@ -329,7 +337,7 @@ async function whoNames(
       continue;
     try {
       for (const vm of await env.hypervisor.definitions(id, undefined, signal())) {
-        const disk = vm.shape.disks.find((d) => paths.has(d.path));
+        const disk = vm.shape.disks.find((d) => paths.has(onePath(d.path)));
         if (disk !== undefined) return kept(disk.path, `the definition of ${vm.name} on ${id} names it`);
       }
     } catch (error) {

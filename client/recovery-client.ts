@@ -140,10 +140,15 @@ export class RecoveryClient {
     });
   }
 
-  /** Moves one disk of a VM to another declared pool; refused while the VM is recovered, and the other way round. */
-  async migrateVolume(vm: string, disk: string, to: string, request: Request): Promise<StartAnswer> {
+  /** Moves disks of a VM to another declared pool, all or none; refused while the VM is recovered, and the other way round. */
+  async migrateVolume(
+    vm: string,
+    disk: string | readonly string[],
+    to: string,
+    request: Request,
+  ): Promise<StartAnswer> {
     const record = await knownVm(this.door.inventory, vm);
-    const key = knownDisk(record, disk);
+    const keys = [...new Set([disk].flat().map((d) => knownDisk(record, d)))];
     const pool = knownPool(this.door.fleet, to);
     return this.starts.begin({
       type: 'migrateVolume',
@@ -152,7 +157,7 @@ export class RecoveryClient {
       clusterId: record.clusterId,
       workflowId: workflowIds.vm(record.vmId),
       request,
-      order: `${key} -> ${pool}`,
+      order: `${keys.join(', ')} -> ${pool}`,
       input: (incident, epoch, trigger): MigrateVolumeInput => ({
         vmId: record.vmId,
         name: record.name,
@@ -162,7 +167,7 @@ export class RecoveryClient {
         epoch,
         mode: modeOf(request),
         trigger,
-        disks: [{ disk: key, to: pool }],
+        disks: keys.map((key) => ({ disk: key, to: pool })),
       }),
     });
   }

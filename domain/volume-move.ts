@@ -26,6 +26,16 @@ export interface MoveOrder {
   readonly disks: readonly { readonly disk: DiskKey; readonly to: PoolId }[];
 }
 
+/**
+ * A logical volume has several names; files have one. `/dev/mapper/GROUP-VOLUME` and its link by name are the same as `/dev/GROUP/VOLUME`; a dash
+ * within a name is doubled there.
+ */
+export function onePath(path: string): string {
+  const mapped = /^\/dev\/(?:mapper\/|disk\/by-id\/dm-name-)((?:[^-/]|--)+)-((?:[^-/]|--)+)$/.exec(path);
+  if (mapped === null) return path;
+  return `/dev/${String(mapped[1]).replaceAll('--', '-')}/${String(mapped[2]).replaceAll('--', '-')}`;
+}
+
 export interface DiskPlace {
   readonly poolId: PoolId | undefined;
   readonly path: string;
@@ -37,7 +47,14 @@ export interface DiskBefore {
   readonly device: string;
   readonly at: DiskPlace;
   /** Undefined for a disk that stays. The path is only known beforehand where the driver chooses it. */
-  readonly wanted: { readonly poolId: PoolId; readonly path: string | undefined } | undefined;
+  readonly wanted:
+    | {
+        readonly poolId: PoolId;
+        readonly path: string | undefined;
+        /** Left out where it stays what it is: a logical volume holds its disk raw. */
+        readonly format?: string;
+      }
+    | undefined;
   /** What the disk can hold, in bytes. */
   readonly bytes: number;
 }
@@ -96,6 +113,8 @@ export interface Leftover {
   readonly path: string;
   /** `source`: the old place of a disk that has moved. `copy`: a target of ours that nothing uses. */
   readonly what: 'source' | 'copy';
+  /** Why nobody removes it although nothing uses it: left out for what may go. */
+  readonly stays?: string;
 }
 
 /**

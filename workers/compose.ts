@@ -9,7 +9,7 @@ import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agent
 import { createHostCommands, type HostCommandsOptions } from '../drivers/host-commands';
 import { createSurvey } from '../drivers/host-survey';
 import { createLibvirtHypervisor, createLibvirtVolumeMoves } from '../drivers/libvirt';
-import { createLvmStorage } from '../drivers/lvm';
+import { createLvmStorage, createMovedVolumes } from '../drivers/lvm';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
 import { createDirectoryStorage } from '../drivers/directory';
@@ -101,7 +101,9 @@ function realWorld(
     pools: fleet.pools,
     poolOf: poolOf(fleet.pools),
     clusterOf: (host) => clusterOf(fleet, host)?.hosts.map((h) => h.id) ?? [host],
+    hostsOf: (pool) => hostsOfPools(fleet, (p) => p.id === pool).get(pool) ?? [],
     runScript: hostCommands.runScript,
+    volumes: createMovedVolumes(hostCommands.runScript),
     hosts: libvirtHosts,
   });
   const isLvm = (pool: Pool): boolean => pool.type === 'lvm' && pool.lockStrategy === 'none';

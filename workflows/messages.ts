@@ -83,12 +83,7 @@ export interface RecoveryStatus {
 export const recoveryStatusQuery = defineQuery<RecoveryStatus>('recoveryStatus');
 
 export type MovePhase =
-  | (typeof phasesUnderWay)[number]
-  | 'going-back'
-  | 'moved'
-  | 'not-moved'
-  | 'rehearsed'
-  | 'stuck';
+  (typeof phasesUnderWay)[number] | 'going-back' | 'moved' | 'not-moved' | 'rehearsed' | 'stuck';
 
 export interface MoveStatus {
   readonly vmId: VmId;

@@ -110,7 +110,15 @@ export async function recordStep(run: Run): Promise<void> {
 /** The old places last: tried until they are gone, or a person says that they stay. A host that failed is not kept waiting for it. */
 export async function cleanStep(run: Run): Promise<void> {
   await tell(run, 'cleaning');
-  const leftovers = run.verdict?.kind === 'MOVED' ? run.verdict.leftovers : [];
+  const all = run.verdict?.kind === 'MOVED' ? run.verdict.leftovers : [];
+  const stays = all.filter((l) => l.stays !== undefined);
+  for (const why of new Set(stays.map((l) => l.stays ?? '')))
+    await leave(
+      run,
+      stays.filter((l) => l.stays === why),
+      why,
+    );
+  const leftovers = all.filter((l) => l.stays === undefined);
   if (leftovers.length === 0) return;
   for (let round = 0; !hostHasFailed(run); round += 1) {
     const outcome = await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });

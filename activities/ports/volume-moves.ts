@@ -17,8 +17,8 @@ export type Preflight =
   | { readonly kind: 'refused'; readonly faults: readonly Fault[] };
 
 /**
- * `accepted`: it runs as `task`. `refused`: it was answered, and nothing was begun. `unreachable`: certainly not sent. `unknown`: it may
- * have been sent, so it is looked for (`find`) and read back, never sent again.
+ * `accepted`: it runs as `task`. `refused`: it was answered, and nothing was begun; of several disks others may have been, and are found by
+ * `find`. `unreachable`: certainly not sent. `unknown`: it may have been sent, so it is looked for (`find`) and read back, never sent again.
  */
 export type Submitted =
   | { readonly kind: 'accepted'; readonly task: MoveTask }
@@ -28,7 +28,8 @@ export type Submitted =
 
 /** `repeatable`: another `submit` of the same attempt could not begin the work twice, because what it makes is named after the attempt. */
 export type FoundTask =
-  | { readonly kind: 'found'; readonly task: MoveTask }
+  /** `unfinished`: of several disks some were not begun; another `submit` of the same attempt begins those and no other. */
+  | { readonly kind: 'found'; readonly task: MoveTask; readonly unfinished?: boolean }
   | { readonly kind: 'nothing'; readonly repeatable: boolean }
   /** Somebody else works on this VM's disks. */
   | { readonly kind: 'foreign'; readonly fault: Fault };

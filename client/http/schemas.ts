@@ -77,8 +77,8 @@ export const moveBody = named(
   'MoveVolume',
   z.strictObject({
     ...startBody.shape,
-    disk: nameText.meta({
-      description: 'Which disk: its device name or its UUID, as the VM shows it.',
+    disk: z.union([nameText, z.array(nameText).min(1).max(64)]).meta({
+      description: 'Which disk, or which disks: device names or UUIDs, as the VM shows them.',
       example: 'vda',
     }),
     to: idField.meta({ description: 'The pool of the config that it goes to.' }),

@@ -55,19 +55,35 @@ const escaped = (path: string): string =>
     (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&apos;', '"': '&quot;' })[sign] ?? sign,
   );
 
-/** The definition with one disk at another file; undefined when the disk is not found there exactly once. */
-export function withDiskAt(xml: string, device: string, from: string, to: string): string | undefined {
+/** Where a disk lies, as far as a definition says so. */
+interface At {
+  readonly path: string;
+  readonly format: string;
+  readonly volume: unknown;
+}
+
+/** The definition with one disk at another place, file or logical volume; undefined when the disk is not found there exactly once. */
+export function withDiskAt(xml: string, device: string, from: At, to: At): string | undefined {
   let changed = 0;
+  const [type, attribute] = to.volume === undefined ? ['file', 'file'] : ['block', 'dev'];
   const next = xml.replace(/<disk\b[\s\S]*?<\/disk>/g, (disk) => {
-    if (!new RegExp(`<target\\s+dev=['"]${device}['"]`).test(disk)) return disk;
-    return disk.replace(
-      /(<source\s[^>]*\bfile=)(['"])(.*?)\2/,
+    if (!new RegExp(`<target\\s[^>]*\\bdev=['"]${device}['"]`).test(disk)) return disk;
+    const moved = disk.replace(
+      /(<source\s(?:[^>]*\s)?)(?:file|dev)=(['"])(.*?)\2/,
       (whole, head: string, quote: string, path: string) => {
-        if (path !== escaped(from) && path !== from) return whole;
+        if (path !== escaped(from.path) && path !== from.path) return whole;
         changed += 1;
-        return `${head}${quote}${escaped(to)}${quote}`;
+        return `${head}${attribute}=${quote}${escaped(to.path)}${quote}`;
       },
     );
+    const typed = moved.replace(/^(<disk\b[^>]*\btype=)(['"])(?:file|block)\2/, `$1$2${type}$2`);
+    return from.format === to.format ? typed : withFormat(typed, to.format);
   });
-  return changed === 1 ? next : undefined;
+  if (changed !== 1) return undefined;
+  const disk = disksOf(next).find((d) => d.device === device);
+  // A format that is not written down as it is would let the guest choose how its host reads the disk.
+  return disk?.path === to.path && disk.format === to.format && disk.kind === type ? next : undefined;
 }
+
+const withFormat = (disk: string, format: string): string =>
+  disk.replace(/(<driver\b[^>]*\btype=)(['"]).*?\2/, `$1$2${format}$2`);

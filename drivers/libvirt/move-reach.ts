@@ -2,16 +2,18 @@
 import type { ActOutcome } from '../../activities/ports';
 import { DriverFault, fault } from '../../domain/faults';
 import type { Pool } from '../../domain/fleet';
-import type { HostId, VmId } from '../../domain/ids';
+import type { HostId, PoolId, VmId } from '../../domain/ids';
 import type { BeforeImage, MoveTask, TaskState } from '../../domain/volume-move';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
 import type { HostScriptEnd, RunOnHost } from '../child-processes/on-host';
 import { type Concurrency, type Deadlines, HostConnection } from './connection';
-import { lookAtCopy } from './copy-scripts';
+import { compareDisks, lookAtCopy } from './copy-scripts';
 import type { DiskState } from './disk-state';
 import type { PoolOf } from './domain-xml';
 import { libvirtConcurrency, libvirtDeadlines } from './hypervisor';
+import type { LogicalVolumes } from './logical-volumes';
 import { ok, outcomeOf, refused } from './outcomes';
+import { besides, type Part, type Parts, partsOf, type Place, Places, wholeSign } from './places';
 import { ScratchFiles } from './scratch-files';
 import { sshTransport } from './ssh-transport';
 import { quoted, Virsh } from './virsh';
@@ -23,8 +25,11 @@ export interface LibvirtMovesOptions {
   /** All hosts that may know a VM of this host: its cluster. */
   readonly clusterOf: (host: HostId) => readonly HostId[];
   readonly pools: readonly Pool[];
+  /** The declared hosts that a pool is on. */
+  readonly hostsOf: (pool: PoolId) => readonly HostId[];
   readonly poolOf: PoolOf;
   readonly runScript: RunOnHost;
+  readonly volumes: LogicalVolumes;
   readonly gateway?: ChildGateway;
   readonly deadlines?: Partial<Deadlines>;
   readonly concurrency?: Partial<Concurrency>;
@@ -39,6 +44,7 @@ export const lookEveryMs = 200;
 
 export class MoveReach {
   readonly run: RunOnHost;
+  readonly places: Places;
   private readonly gateway: ChildGateway;
   private readonly connections: ReadonlyMap<HostId, HostConnection>;
   private readonly files = new ScratchFiles();
@@ -47,6 +53,7 @@ export class MoveReach {
   constructor(readonly options: LibvirtMovesOptions) {
     this.gateway = options.gateway ?? openChildGateway();
     this.run = options.runScript;
+    this.places = new Places(options.runScript, options.volumes);
     const virsh = new Virsh(this.gateway, options.virsh ?? 'virsh');
     const deadlines = { ...libvirtDeadlines, ...options.deadlines };
     const concurrency = { ...libvirtConcurrency, ...options.concurrency };
@@ -85,8 +92,9 @@ export class MoveReach {
     args: readonly string[],
     deadlineMs: number,
     signal: AbortSignal,
+    run: RunOnHost = this.run,
   ): Promise<HostScriptEnd> {
-    const end = await this.run(host, script, args, deadlineMs, signal);
+    const end = await run(host, script, args, deadlineMs, signal);
     if (end.code === 0) return end;
     throw new DriverFault('HOST_COMMAND_FAILED', {
       host,
@@ -94,10 +102,19 @@ export class MoveReach {
     });
   }
 
-  async copyState(host: HostId, target: string, signal: AbortSignal): Promise<[string, string]> {
-    const { stdout } = await this.script(host, lookAtCopy, [target], shortMs, signal);
+  /** How the copy of a stopped VM's disk stands, and what it said last. */
+  async copyState(host: HostId, { source, target }: Part, signal: AbortSignal): Promise<[string, string]> {
+    const args = [besides(target), wholeSign(target)];
+    const run = this.places.runAt(source, target);
+    const { stdout } = await this.script(host, lookAtCopy, args, shortMs, signal, run);
     const [state = 'none', ...said] = stdout.split('\n');
     return [state.trim(), said.join('\n').replaceAll('\r', '\n').trim()];
+  }
+
+  /** Reads both ends whole. */
+  compare(host: HostId, { source, target }: Part, signal: AbortSignal): Promise<HostScriptEnd> {
+    const args = [source.path, source.format, target.path, target.format];
+    return this.places.runAt(source, target)(host, compareDisks, args, compareMs, signal);
   }
 
   async everywhere(host: HostId, vm: VmId, off: readonly HostId[], signal: AbortSignal): Promise<SeenVm[]> {
@@ -107,7 +124,7 @@ export class MoveReach {
   }
 
   define(before: BeforeImage, text: string, signal: AbortSignal): Promise<ActOutcome> {
-    const { hostId } = partsOf(before);
+    const { hostId } = before.order;
     return this.files.holding(text, (file) =>
       this.act(hostId, before.name, 'define', `define --validate --file ${quoted(file)}`, signal),
     );
@@ -121,37 +138,38 @@ export class MoveReach {
 }
 
 /** What an order is about, in this driver's own terms. */
-export interface Parts {
-  readonly device: string;
-  readonly source: string;
-  readonly target: string;
-  readonly hostId: HostId;
-  readonly vmId: VmId;
-  readonly format: string;
+export function movedVm(before: BeforeImage): Parts & { readonly vmId: VmId } {
+  const parts = partsOf(before);
+  if (before.order.vmId === undefined)
+    throw new DriverFault('MOVE_REFUSED', { vm: before.name, detail: 'it is about no VM' });
+  return { ...parts, vmId: before.order.vmId };
 }
 
-export function partsOf(before: BeforeImage): Parts {
-  const disk = before.disks.find((d) => d.wanted !== undefined);
-  const target = disk?.wanted?.path;
-  if (disk === undefined || target === undefined || before.order.vmId === undefined)
-    throw new DriverFault('MOVE_REFUSED', {
-      vm: before.name,
-      detail: 'what was read before is not of this driver',
-    });
-  const { hostId, vmId } = before.order;
-  return { hostId, vmId, device: disk.device, source: disk.at.path, target, format: disk.at.format };
-}
+/** Named after the targets, which carry the attempt. */
+export const taskOf = (before: BeforeImage): MoveTask => {
+  const { hostId, disks } = partsOf(before);
+  return { id: `${hostId} ${disks.map((d) => d.target.path).join(' ')}` };
+};
 
-export const taskOf = (before: BeforeImage): MoveTask => ({
-  id: `${before.order.hostId} ${partsOf(before).target}`,
-});
+export const diskOf = (disks: readonly DiskState[] | undefined, device: string): DiskState | undefined =>
+  disks?.find((d) => d.device === device);
 
 export const liveDisk = (seen: SeenVm | undefined, device: string): DiskState | undefined =>
-  seen?.live?.find((d) => d.device === device);
+  diskOf(seen?.live, device);
 
-export function foreignJob(seen: SeenVm, target: string): string | undefined {
-  const job = seen.live?.find((d) => d.mirror !== undefined && d.mirror.path !== target);
+/** A disk that somebody copies, and not to where this order has it. */
+export function foreignJob(seen: SeenVm, { disks }: Parts): string | undefined {
+  const targets: readonly Place[] = disks.map((d) => d.target);
+  const job = seen.live?.find(
+    (d) => d.mirror !== undefined && !targets.some((t) => t.path === d.mirror?.path),
+  );
   return job === undefined ? undefined : `${job.device} is being copied to ${job.mirror?.path ?? ''}`;
+}
+
+/** The copy of this disk is begun, or was: QEMU mirrors it to our target, or runs on it. */
+export function isBegun(seen: SeenVm | undefined, { device, target }: Part): boolean {
+  const disk = liveDisk(seen, device);
+  return disk !== undefined && (disk.mirror?.path === target.path || disk.path === target.path);
 }
 
 export const failedTask = (before: BeforeImage, detail: string): TaskState => ({
@@ -159,3 +177,20 @@ export const failedTask = (before: BeforeImage, detail: string): TaskState => ({
   says: 'failed',
   fault: fault('MOVE_NOT_DONE', { vm: before.name, detail }),
 });
+
+/** What several disks come to together: the worst of them. */
+export function together(states: readonly TaskState[]): TaskState {
+  const failed = states.find((s) => s.kind === 'ended' && s.says !== 'done');
+  if (failed !== undefined) return failed;
+  const running = states.filter((s) => s.kind === 'running');
+  if (running.length > 0) {
+    const percents = states.map((s) => (s.kind === 'running' ? s.percent : 100));
+    const known = percents.filter((p) => p !== undefined);
+    const sum = known.reduce((a, b) => a + b, 0);
+    return {
+      kind: 'running',
+      percent: known.length < percents.length ? undefined : Math.floor(sum / known.length),
+    };
+  }
+  return states.find((s) => s.kind === 'ready') ?? { kind: 'ended', says: 'done', fault: undefined };
+}

@@ -21,7 +21,7 @@ export interface SeenVm {
 export const isActive = (vm: ObservedVm): boolean => vm.state !== 'shut-off' && vm.state !== 'crashed';
 
 const readMs = 5_000;
-const probeMs = 10_000;
+export const probeMs = 10_000;
 
 /** Undefined when the host's complete list does not have it. */
 export async function readVm(

@@ -1,32 +1,33 @@
 /**
- * Moves of disks on libvirt hosts, one file to another. Theory of operation: the disk of a running VM is copied by QEMU itself with synchronous
- * writes, so that once it is ready both files are equal at every moment; then the guest stands still, the VM is pivoted, and only after the record was
+ * Moves of disks on libvirt hosts, to and from files and logical volumes. Theory of operation: the disk of a running VM is copied by QEMU itself with synchronous
+ * writes, so that once it is ready both places are equal at every moment; then the guest stands still, the VM is pivoted, and only after the record was
  * written does it go on. The disk of a stopped VM is copied by a process on its host, compared, and its definition is changed.
  *
  * INVARIANTS:
- * - A target's name carries the attempt, so nothing that another attempt or a person made is ever taken for ours, written to or removed.
+ * - A target's name carries the attempt (and a volume's tag does), so nothing that another attempt or a person made is ever taken for ours, written to or removed.
  * - What libvirt, virsh or qemu-img return proves nothing (a pivot onto a deleted file returns 0): places, locks and contents are read.
  * - A copy of ours is begun again only when nothing of it runs: repeating `submit` cannot begin it twice.
  */
 import type { ActOutcome, FoundTask, Preflight, Submitted, VolumeMovesPort } from '../../activities/ports';
 import { DriverFault, fault } from '../../domain/faults';
 import type { BeforeImage, Leftover, MoveVerdict } from '../../domain/volume-move';
-import { followCold, redefine } from './cold-move';
-import { beginCopy, endCopy, removeFile } from './copy-scripts';
-import { followLive, pivot } from './live-move';
+import { beginCold, followCold, redefine } from './cold-move';
+import { endCopy } from './copy-scripts';
+import { beginLive, followLive, pivot } from './live-move';
 import { preflightMove } from './move-preflight';
 import {
   foreignJob,
+  isBegun,
   type LibvirtMovesOptions,
   liveDisk,
   lookEveryMs,
+  movedVm,
   MoveReach,
-  partsOf,
   shortMs,
   taskOf,
 } from './move-reach';
 import { ok, refused } from './outcomes';
-import { quoted } from './virsh';
+import { besides, type Part } from './places';
 import { isActive, probe, readVm } from './vm-disks';
 import { readVerdict } from './volume-verdict';
 
@@ -42,7 +43,7 @@ export const createLibvirtVolumeMoves = (options: LibvirtMovesOptions): LibvirtV
 class Moves implements LibvirtVolumeMoves {
   private readonly reach: MoveReach;
 
-  constructor(private readonly options: LibvirtMovesOptions) {
+  constructor(options: LibvirtMovesOptions) {
     this.reach = new MoveReach(options);
   }
 
@@ -58,10 +59,7 @@ class Moves implements LibvirtVolumeMoves {
     }
     const seen = await readVm(this.reach.connection(hostId), vmId, signal);
     const elsewhere = seen === undefined ? await this.reach.everywhere(hostId, vmId, [], signal) : [];
-    return preflightMove(
-      { order, seen, elsewhere, pools: this.options.pools, poolOf: this.options.poolOf, run: this.reach.run },
-      signal,
-    );
+    return preflightMove({ order, seen, elsewhere, reach: this.reach }, signal);
   };
 
   submit: VolumeMovesPort['submit'] = async (before, direction, signal): Promise<Submitted> => {
@@ -71,55 +69,58 @@ class Moves implements LibvirtVolumeMoves {
     });
     if (direction === 'back')
       return refuse('a disk that was switched on a KVM host goes back by an order of its own');
-    const { hostId, source, target, format, vmId, device } = partsOf(before);
+    const vm = movedVm(before);
     const task = taskOf(before);
+    let begun = false;
     try {
-      const seen = await readVm(this.reach.connection(hostId), vmId, signal);
-      const disk = liveDisk(seen, device);
+      const seen = await readVm(this.reach.connection(vm.hostId), vm.vmId, signal);
       if (seen === undefined)
         return {
           kind: 'refused',
-          fault: fault('VM_NOT_IN_INVENTORY', { vm: before.name, detail: `${hostId} does not list it` }),
+          fault: fault('VM_NOT_IN_INVENTORY', { vm: before.name, detail: `${vm.hostId} does not list it` }),
         };
-      const busy = foreignJob(seen, target);
+      const busy = foreignJob(seen, vm);
       if (busy !== undefined)
         return { kind: 'refused', fault: fault('MOVE_BUSY', { vm: before.name, detail: busy }) };
-      if (disk?.mirror !== undefined || disk?.path === target) return { kind: 'accepted', task };
+      const left = vm.disks.filter((part) => !isBegun(seen, part));
+      if (left.length === 0) return { kind: 'accepted', task };
       if (isActive(seen.observed) !== before.running)
         return refuse(`it is ${seen.observed.state} now, and was not when the order was checked`);
-      if (!before.running) {
-        await this.reach.script(hostId, beginCopy, [source, target, format], shortMs, signal);
-        return { kind: 'accepted', task };
+      begun = left.length < vm.disks.length;
+      for (const part of left) {
+        const outcome = before.running
+          ? await beginLive(this.reach, before, part, signal)
+          : await this.beginCold(before, part, signal);
+        // Of several disks another may be under way already: then nobody may say that nothing was sent.
+        if (outcome.kind === 'unreachable' && begun) return { kind: 'unknown', fault: outcome.fault };
+        if (outcome.kind !== 'ok') return outcome;
+        begun = true;
       }
-      if ((await probe(this.reach.run, hostId, source, format, signal)) !== 'held')
-        return refuse(`it names ${source} and does not have it open`);
-      // Of this attempt, and not being written to: what an earlier try of it left.
-      const gone = await this.reach.run(hostId, removeFile, [target, format, target], shortMs, signal);
-      if (gone.code !== 0)
-        return refuse(`${target} is there and cannot be taken away: ${gone.stdout.trim()}`);
+      return { kind: 'accepted', task };
     } catch (error) {
-      if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
+      if (error instanceof DriverFault)
+        return { kind: begun ? 'unknown' : 'unreachable', fault: error.fault };
       throw error;
     }
-    const copy = `blockcopy ${vmId} ${device} --dest ${quoted(target)} --format ${format} --transient-job --synchronous-writes`;
-    const outcome = await this.reach.act(hostId, before.name, 'blockcopy', copy, signal);
-    if (outcome.kind === 'ok') return { kind: 'accepted', task };
-    if (outcome.kind === 'refused') return refuse(outcome.fault.facts['detail'] ?? outcome.fault.sentence);
-    return outcome;
   };
 
   find: VolumeMovesPort['find'] = async (before, direction, _since, signal): Promise<FoundTask> => {
     if (direction === 'back') return { kind: 'nothing', repeatable: true };
-    const { hostId, vmId, device, target } = partsOf(before);
-    const seen = await readVm(this.reach.connection(hostId), vmId, signal);
-    const busy = seen === undefined ? undefined : foreignJob(seen, target);
+    const vm = movedVm(before);
+    const seen = await readVm(this.reach.connection(vm.hostId), vm.vmId, signal);
+    const busy = seen === undefined ? undefined : foreignJob(seen, vm);
     if (busy !== undefined)
       return { kind: 'foreign', fault: fault('MOVE_BUSY', { vm: before.name, detail: busy }) };
-    const disk = liveDisk(seen, device);
-    if (disk?.mirror !== undefined || disk?.path === target) return { kind: 'found', task: taskOf(before) };
-    const [state] = await this.reach.copyState(hostId, target, signal);
-    const found = !before.running && ['whole', 'running', 'failed'].includes(state);
-    return found ? { kind: 'found', task: taskOf(before) } : { kind: 'nothing', repeatable: true };
+    let begun = 0;
+    for (const part of vm.disks) {
+      if (isBegun(seen, part)) begun += 1;
+      else if (!before.running) {
+        const [state] = await this.reach.copyState(vm.hostId, part, signal);
+        if (['whole', 'running', 'failed'].includes(state)) begun += 1;
+      }
+    }
+    if (begun === 0) return { kind: 'nothing', repeatable: true };
+    return { kind: 'found', task: taskOf(before), ...(begun < vm.disks.length && { unfinished: true }) };
   };
 
   follow: VolumeMovesPort['follow'] = async (before, _task, roundMs, signal) => {
@@ -134,28 +135,33 @@ class Moves implements LibvirtVolumeMoves {
   };
 
   cancel: VolumeMovesPort['cancel'] = async (before, _task, signal): Promise<ActOutcome> => {
-    const { hostId, vmId, device, target } = partsOf(before);
+    const { hostId, vmId, disks } = movedVm(before);
+    const jobs: string[] = [];
     try {
-      await this.reach.script(hostId, endCopy, [target], shortMs, signal);
+      for (const { source, target } of disks) {
+        const run = this.reach.places.runAt(source, target);
+        await this.reach.script(hostId, endCopy, [besides(target)], shortMs, signal, run);
+        if (!before.running) await this.reach.places.shut(hostId, source, signal);
+      }
       const seen = await readVm(this.reach.connection(hostId), vmId, signal);
-      if (liveDisk(seen, device)?.mirror?.path !== target) return ok;
+      for (const { device, target } of disks)
+        if (liveDisk(seen, device)?.mirror?.path === target.path) jobs.push(device);
     } catch (error) {
       if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
       throw error;
     }
-    const outcome = await this.reach.act(
-      hostId,
-      before.name,
-      'blockjob --abort',
-      `blockjob ${vmId} ${device} --abort`,
-      signal,
-    );
-    // Refused because it is over meanwhile: what it came to is read anyway.
-    return outcome.kind === 'refused' ? ok : outcome;
+    let silent: ActOutcome | undefined;
+    for (const device of jobs) {
+      const command = `blockjob ${vmId} ${device} --abort`;
+      const outcome = await this.reach.act(hostId, before.name, 'blockjob --abort', command, signal);
+      // Refused because it is over meanwhile: what it came to is read anyway.
+      if (outcome.kind !== 'ok' && outcome.kind !== 'refused') silent = outcome;
+    }
+    return silent ?? ok;
   };
 
   switchOver: VolumeMovesPort['switchOver'] = async (before, _task, signal): Promise<ActOutcome> => {
-    const { hostId, vmId } = partsOf(before);
+    const { hostId, vmId } = movedVm(before);
     try {
       const seen = await readVm(this.reach.connection(hostId), vmId, signal);
       if (seen === undefined)
@@ -182,7 +188,7 @@ class Moves implements LibvirtVolumeMoves {
   };
 
   letGo: VolumeMovesPort['letGo'] = async (before, signal): Promise<ActOutcome> => {
-    const { hostId, vmId } = partsOf(before);
+    const { hostId, vmId } = movedVm(before);
     if (!before.running) return ok;
     try {
       const seen = await readVm(this.reach.connection(hostId), vmId, signal);
@@ -210,26 +216,36 @@ class Moves implements LibvirtVolumeMoves {
 
   close = (): Promise<void> => this.reach.close();
 
+  private async beginCold(before: BeforeImage, part: Part, signal: AbortSignal): Promise<ActOutcome> {
+    const why = await beginCold(this.reach, movedVm(before), part, signal);
+    return why === undefined ? ok : refused(fault('MOVE_REFUSED', { vm: before.name, detail: why }));
+  }
+
   private async removeOne(
     before: BeforeImage,
     { path, what }: Leftover,
     signal: AbortSignal,
   ): Promise<ActOutcome | undefined> {
-    const { hostId, vmId, source, target, format } = partsOf(before);
+    const vm = movedVm(before);
+    const { hostId, vmId } = vm;
     const not = (detail: string): ActOutcome =>
       refused(fault('NOT_REMOVED', { path, vm: before.name, detail }));
     try {
-      const ours = path === (what === 'copy' ? target : source);
-      if (!ours && (await probe(this.reach.run, hostId, path, format, signal)) === 'absent') return undefined;
-      if (!ours) return not('it was not made, and not moved away from, by this order');
+      const part = vm.disks.find((d) => path === (what === 'copy' ? d.target : d.source).path);
+      if (part === undefined) {
+        const sight = await probe(this.reach.run, hostId, path, vm.disks[0]?.source.format ?? 'raw', signal);
+        return sight === 'absent'
+          ? undefined
+          : not('it was not made, and not moved away from, by this order');
+      }
       const seen = await readVm(this.reach.connection(hostId), vmId, signal);
       if (seen === undefined) return not(`${hostId} does not list the VM, so nobody knows what it needs`);
       const names = [...seen.next, ...(seen.live ?? [])].find(
         (d) => d.path === path || d.mirror?.path === path,
       );
       if (names !== undefined) return not(`${before.name} names it (${names.device})`);
-      const end = await this.reach.run(hostId, removeFile, [path, format, target], shortMs, signal);
-      return end.code === 0 ? undefined : not(end.stdout.trim() || end.stderr.trim());
+      const why = await this.reach.places.remove(vm, part, what, signal);
+      return why === undefined ? undefined : not(why);
     } catch (error) {
       if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
       throw error;

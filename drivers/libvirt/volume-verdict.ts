@@ -1,89 +1,112 @@
-/** The verdict table for a disk on libvirt hosts: facts first, then a pure judgement. Each row was met on real hosts. */
-import { fault } from '../../domain/faults';
-import { type PoolOf, shapeOf } from './domain-xml';
-import { compareMs, type MoveReach, type Parts, partsOf } from './move-reach';
-import type { BeforeImage, DiskFound, Leftover, MoveVerdict, VmFound } from '../../domain/volume-move';
-import type { DiskState } from './disk-state';
-import { type FileSight, probe, type SeenVm } from './vm-disks';
+/** The verdict table for disks on libvirt hosts: facts first, then a pure judgement. Each row was met on real hosts. */
 import type { MoveKnown } from '../../activities/ports';
+import { DriverFault, fault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
-import { compareFiles } from './copy-scripts';
+import type { BeforeImage, DiskFound, Leftover, MoveVerdict, VmFound } from '../../domain/volume-move';
+import { type PoolOf, shapeOf } from './domain-xml';
+import { diskOf, movedVm, type MoveReach } from './move-reach';
+import { isSameDisk, type Part, type Place } from './places';
+import type { FileSight, SeenVm } from './vm-disks';
 
-export interface MoveFacts {
-  readonly seen: SeenVm;
+export interface DiskFacts {
+  readonly part: Part;
   readonly source: FileSight;
   readonly target: FileSight;
   /** A copy of a stopped VM's disk is being made. */
   readonly copying: boolean;
-  /** Something of an unfinished copy lies beside the target. */
+  /** Something of an unfinished copy is kept beside the target. */
   readonly remains: boolean;
+  /** Why the source stays when nothing uses it any more. */
+  readonly stays?: string | undefined;
 }
 
-export function judgeMove(before: BeforeImage, places: Parts, facts: MoveFacts, poolOf: PoolOf): MoveVerdict {
-  const { seen, source, target } = facts;
-  const vm = before.name;
-  const unknown = (detail: string): MoveVerdict => ({
-    kind: 'UNKNOWN',
-    fault: fault('MOVE_NOT_KNOWN', { vm, detail }),
-  });
-  const at = (disks: readonly DiskState[] | undefined): DiskState | undefined =>
-    disks?.find((d) => d.device === places.device);
-  const [live, next] = [at(seen.live), at(seen.next)];
-  if (next === undefined || (seen.live !== undefined && live === undefined))
-    return unknown(`${places.device} is not attached any more`);
+export interface MoveFacts {
+  readonly seen: SeenVm;
+  readonly disks: readonly DiskFacts[];
+}
+
+export function judgeMove(before: BeforeImage, { seen, disks }: MoveFacts, poolOf: PoolOf): MoveVerdict {
   const mirror = seen.live?.find((d) => d.mirror !== undefined)?.mirror;
   if (mirror !== undefined) return { kind: 'IN_PROGRESS', detail: `it is being copied to ${mirror.path}` };
-  if (facts.copying) return { kind: 'IN_PROGRESS', detail: `it is being copied to ${places.target}` };
-  const known = [places.source, places.target];
-  const used = [live?.path, next.path].filter((p) => p !== undefined);
-  const strange = used.find((p) => !known.includes(p));
-  if (strange !== undefined) return unknown(`it is at ${strange}, where nobody asked for it`);
-  const found = foundIn(seen, poolOf);
-  const sightOf = (path: string): FileSight => (path === places.source ? source : target);
-  const leftovers = leftoversOf(before, places, facts, used, poolOf);
-  if (live !== undefined) {
-    if (sightOf(live.path) !== 'held')
-      return unknown(
-        `it runs, and nobody has ${live.path} open (${sightOf(live.path)}): keep it running, copy its disk elsewhere`,
-      );
-    if (live.path !== next.path)
-      return {
-        kind: 'PARTIAL',
-        ...found,
-        leftovers,
-        detail: `it runs on ${live.path} and would start from ${next.path}`,
-      };
-    return { kind: live.path === places.target ? 'MOVED' : 'NOT_MOVED', ...found, leftovers };
-  }
-  if (sightOf(next.path) === 'absent')
-    return { kind: 'DISK_MISSING', paths: [next.path], detail: `${seen.hostId} names it` };
-  if (sightOf(next.path) === 'held')
-    return unknown(`it does not run on ${seen.hostId}, and somebody has ${next.path} open`);
-  return { kind: next.path === places.target ? 'MOVED' : 'NOT_MOVED', ...found, leftovers };
+  const copying = disks.find((d) => d.copying);
+  if (copying !== undefined)
+    return { kind: 'IN_PROGRESS', detail: `it is being copied to ${copying.part.target.path}` };
+  const verdicts = disks.map((d) => judgeDisk(before, seen, d));
+  const odd = verdicts.find((v) => v.kind === 'UNKNOWN') ?? verdicts.find((v) => v.kind === 'DISK_MISSING');
+  if (odd !== undefined) return odd;
+  const shape = shapeOf(seen.text, poolOf);
+  const found: { disks: DiskFound[]; vm: VmFound; leftovers: Leftover[] } = {
+    disks: shape.disks.map((d) => ({
+      disk: d.device,
+      at: { poolId: d.poolId, path: d.path, format: d.format },
+    })),
+    vm: { hostId: seen.hostId, text: seen.text, shape },
+    leftovers: disks.flatMap((d) => leftoversOf(seen, d, poolOf)),
+  };
+  const partial = verdicts.find((v) => v.kind === 'PARTIAL');
+  if (partial !== undefined) return { kind: 'PARTIAL', ...found, detail: partial.detail };
+  const moved = disks.filter((_, i) => verdicts[i]?.kind === 'MOVED').map((d) => d.part.device);
+  if (moved.length === disks.length) return { kind: 'MOVED', ...found };
+  if (moved.length === 0) return { kind: 'NOT_MOVED', ...found };
+  const stayed = disks.map((d) => d.part.device).filter((d) => !moved.includes(d));
+  return { kind: 'PARTIAL', ...found, detail: `${moved.join(', ')} moved, ${stayed.join(', ')} did not` };
 }
 
-function foundIn(seen: SeenVm, poolOf: PoolOf): { disks: DiskFound[]; vm: VmFound } {
-  const shape = shapeOf(seen.text, poolOf);
-  const disks = shape.disks.map((d) => ({
-    disk: d.device,
-    at: { poolId: d.poolId, path: d.path, format: d.format },
-  }));
-  return { disks, vm: { hostId: seen.hostId, text: seen.text, shape } };
+type DiskVerdict =
+  | { readonly kind: 'MOVED' | 'NOT_MOVED' }
+  | { readonly kind: 'PARTIAL'; readonly detail: string }
+  | Extract<MoveVerdict, { kind: 'UNKNOWN' | 'DISK_MISSING' }>;
+
+function judgeDisk(before: BeforeImage, seen: SeenVm, facts: DiskFacts): DiskVerdict {
+  const { part, source, target } = facts;
+  const unknown = (detail: string): DiskVerdict => ({
+    kind: 'UNKNOWN',
+    fault: fault('MOVE_NOT_KNOWN', { vm: before.name, detail }),
+  });
+  const [live, next] = [diskOf(seen.live, part.device), diskOf(seen.next, part.device)];
+  if (next === undefined || (seen.live !== undefined && live === undefined))
+    return unknown(`${part.device} is not attached any more`);
+  const strange = [live, next].find(
+    (d) => d !== undefined && d.path !== part.source.path && d.path !== part.target.path,
+  );
+  if (strange !== undefined) return unknown(`it is at ${strange.path}, where nobody asked for it`);
+  const sightOf = (path: string): FileSight => (path === part.source.path ? source : target);
+  const used = live ?? next;
+  if (live !== undefined && sightOf(live.path) !== 'held')
+    return unknown(
+      `it runs, and nobody has ${live.path} open (${sightOf(live.path)}): keep it running, copy its disk elsewhere`,
+    );
+  if (live !== undefined && live.path !== next.path)
+    return { kind: 'PARTIAL', detail: `it runs on ${live.path} and would start from ${next.path}` };
+  if (live === undefined && sightOf(next.path) === 'absent')
+    return { kind: 'DISK_MISSING', paths: [next.path], detail: `${seen.hostId} names it` };
+  if (live === undefined && sightOf(next.path) === 'held')
+    return unknown(`it does not run on ${seen.hostId}, and somebody has ${next.path} open`);
+  if (used.path === part.source.path) return { kind: 'NOT_MOVED' };
+  if (isSameDisk(next, part.target)) return { kind: 'MOVED' };
+  return {
+    kind: 'PARTIAL',
+    detail: `it would start from ${next.path} as ${next.format}, and that is ${part.target.format}`,
+  };
 }
 
 function leftoversOf(
-  before: BeforeImage,
-  places: Parts,
-  { source, target, remains }: MoveFacts,
-  used: readonly string[],
+  seen: SeenVm,
+  { part, source, target, remains, stays }: DiskFacts,
   poolOf: PoolOf,
 ): Leftover[] {
+  const uses = (place: Place): boolean =>
+    [...(seen.live ?? []), ...seen.next].some((d) => d.path === place.path);
   const left: Leftover[] = [];
-  const wanted = before.disks.find((d) => d.device === places.device);
-  if (!used.includes(places.source) && source !== 'absent')
-    left.push({ poolId: wanted?.at.poolId, path: places.source, what: 'source' });
-  if (!used.includes(places.target) && (target !== 'absent' || remains))
-    left.push({ poolId: poolOf(places.target), path: places.target, what: 'copy' });
+  if (!uses(part.source) && source !== 'absent')
+    left.push({
+      poolId: poolOf(part.source.path),
+      path: part.source.path,
+      what: 'source',
+      ...(stays !== undefined && { stays }),
+    });
+  if (!uses(part.target) && (target !== 'absent' || remains))
+    left.push({ poolId: poolOf(part.target.path), path: part.target.path, what: 'copy' });
   return left;
 }
 
@@ -93,18 +116,17 @@ export async function readVerdict(
   known: MoveKnown,
   signal: AbortSignal,
 ): Promise<MoveVerdict> {
-  const places = partsOf(before);
+  const { hostId, vmId, disks } = movedVm(before);
   const off = known.proofs.map((p) => p.hostId);
-  const all = await reach.everywhere(places.hostId, places.vmId, off, signal);
+  const all = await reach.everywhere(hostId, vmId, off, signal);
   const running = all.filter((s) => s.live !== undefined);
   if (running.length > 1) return notKnown(before, `it runs on ${running.map((s) => s.hostId).join(' and ')}`);
-  const seen =
-    running[0] ?? all.find((s) => s.hostId === places.hostId) ?? (all.length === 1 ? all[0] : undefined);
-  if (seen === undefined && off.includes(places.hostId)) return ofDeadHost(reach, before, known, off, signal);
+  const seen = running[0] ?? all.find((s) => s.hostId === hostId) ?? (all.length === 1 ? all[0] : undefined);
+  if (seen === undefined && off.includes(hostId)) return ofDeadHost(reach, before, known, off, signal);
   if (seen === undefined && all.length > 0)
     return notKnown(
       before,
-      `it is defined on ${all.map((s) => s.hostId).join(' and ')} and not on ${places.hostId}`,
+      `it is defined on ${all.map((s) => s.hostId).join(' and ')} and not on ${hostId}`,
     );
   if (seen === undefined)
     return {
@@ -112,23 +134,21 @@ export async function readVerdict(
       paths: before.disks.map((d) => d.at.path),
       detail: 'every host of its cluster was asked, and none lists it',
     };
-  const host = seen.hostId;
-  const [source, target] = [
-    await probe(reach.run, host, places.source, places.format, signal),
-    await probe(reach.run, host, places.target, places.format, signal),
-  ];
-  const [state] = await reach.copyState(host, places.target, signal);
-  const facts = {
-    seen,
-    source,
-    target,
-    copying: state === 'running',
-    remains: state === 'failed' || state === 'ended',
-  };
-  return judgeMove(before, places, facts, reach.options.poolOf);
+  const facts: DiskFacts[] = [];
+  for (const part of disks) facts.push(await factsOf(reach, seen.hostId, part, signal));
+  return judgeMove(before, { seen, disks: facts }, reach.options.poolOf);
 }
 
-/** Nothing runs there, and no definition can be read: the record stands, unless one of the two files may lack what the other has. */
+async function factsOf(reach: MoveReach, host: HostId, part: Part, signal: AbortSignal): Promise<DiskFacts> {
+  const source = await reach.places.sight(host, part.source, signal);
+  const target = await reach.places.sight(host, part.target, signal);
+  const stays = await reach.places.mustStay(host, part.source, signal);
+  const [state] = await reach.copyState(host, part, signal);
+  const remains = state === 'failed' || state === 'ended';
+  return { part, source, target, stays, copying: state === 'running', remains };
+}
+
+/** Nothing runs there, and no definition can be read: the record stands, unless one of two places may lack what the other has. */
 async function ofDeadHost(
   reach: MoveReach,
   before: BeforeImage,
@@ -136,28 +156,54 @@ async function ofDeadHost(
   off: readonly HostId[],
   signal: AbortSignal,
 ): Promise<MoveVerdict> {
-  const { hostId, source, target, format } = partsOf(before);
+  const { hostId, disks: parts } = movedVm(before);
   const other = reach.options.clusterOf(hostId).find((h) => !off.includes(h));
-  if (other === undefined) return notKnown(before, 'its host is off, and no other one can look at its files');
-  const [from, to] = [
-    await probe(reach.run, other, source, format, signal),
-    await probe(reach.run, other, target, format, signal),
-  ];
-  if (from === 'held' || to === 'held')
-    return notKnown(before, `its host is off, and somebody has ${from === 'held' ? source : target} open`);
-  if (from === 'absent') return { kind: 'DISK_MISSING', paths: [source], detail: `${other} does not see it` };
-  if (known.switchAsked && to !== 'absent') {
-    const same = await reach.run(other, compareFiles, [source, target, format], compareMs, signal);
-    if (same.code !== 0)
+  if (other === undefined) return notKnown(before, 'its host is off, and no other one can look at its disks');
+  const leftovers: Leftover[] = [];
+  for (const part of parts) {
+    const { source, target } = part;
+    const from = await reach.places.sight(other, source, signal);
+    const to = await sightOfCopy(reach, other, target, known, signal);
+    if (from === 'held' || to === 'held')
       return notKnown(
         before,
-        `its host is off, the switch was asked for, and ${source} and ${target} differ`,
+        `its host is off, and somebody has ${from === 'held' ? source.path : target.path} open`,
       );
+    if (from === 'absent')
+      return { kind: 'DISK_MISSING', paths: [source.path], detail: `${other} does not see it` };
+    if (known.switchAsked && to !== 'absent') {
+      // To compare a volume it would have to be activated there, and this only reads.
+      const equal =
+        source.volume === undefined &&
+        target.volume === undefined &&
+        (await reach.compare(other, part, signal)).code === 0;
+      if (!equal)
+        return notKnown(
+          before,
+          `its host is off, the switch was asked for, and ${source.path} and ${target.path} are not known to be equal`,
+        );
+    }
+    if (to !== 'absent')
+      leftovers.push({ poolId: reach.options.poolOf(target.path), path: target.path, what: 'copy' });
   }
   const disks = before.disks.map((d) => ({ disk: d.disk, at: d.at }));
-  const leftovers: Leftover[] =
-    to === 'absent' ? [] : [{ poolId: reach.options.poolOf(target), path: target, what: 'copy' }];
   return { kind: 'NOT_MOVED', disks, vm: undefined, leftovers };
+}
+
+/** A volume of the dead host's own is seen by nobody else; before the switch was asked for, it holds nothing that the source does not. */
+async function sightOfCopy(
+  reach: MoveReach,
+  host: HostId,
+  target: Place,
+  known: MoveKnown,
+  signal: AbortSignal,
+): Promise<FileSight> {
+  try {
+    return await reach.places.sight(host, target, signal);
+  } catch (error) {
+    if (target.volume === undefined || known.switchAsked || !(error instanceof DriverFault)) throw error;
+    return 'free';
+  }
 }
 
 const notKnown = (before: BeforeImage, detail: string): MoveVerdict => ({

@@ -5,3 +5,4 @@ export {
   type LvmOptions,
   type LvmStorage,
 } from './lvm-volumes';
+export { createMovedVolumes } from './moved-volumes';

@@ -72,6 +72,16 @@ export const contractDrivers: readonly ContractDriver[] = [
       'full-pool': 'the pools of the lab share the file system of the machine',
     },
   },
+  ...(['file to volume', 'volume to file'] as const).map((way): ContractDriver => ({
+    port: 'volumeMoves',
+    driver: `libvirt (${way})`,
+    lacks: {
+      'lying-mover': 'QEMU is not told to lie',
+      'hanging-mover': 'a copy of a small disk is over before it can be stopped',
+      'dead-host': 'no other host sees the volumes and files of this one',
+      ...(way === 'volume to file' && { 'full-pool': 'its folder is as large as the machine' }),
+    },
+  })),
   { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },

@@ -7,6 +7,7 @@ import { createDirectoryStorage } from '../../drivers/directory';
 import { createFenceAgents } from '../../drivers/fence-agents';
 import { createSurvey } from '../../drivers/host-survey';
 import { createLibvirtVolumeMoves, shapeOf } from '../../drivers/libvirt';
+import { createMovedVolumes } from '../../drivers/lvm';
 import type { Pool } from '../../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, poolId, vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
@@ -249,22 +250,40 @@ export async function openVolumeMoves(): Promise<Opened<VolumeMovesSubject>> {
     gateway: world.gateway,
     hosts: world.lab.hosts.map((h) => ({ id: hostId(h.id), uri: h.uri })),
     clusterOf: () => ids,
+    hostsOf: () => ids,
     pools,
     poolOf: (path) => pools.find((p) => path.startsWith(`${p.path}/`))?.id,
     runScript: commands.runScript,
+    volumes: createMovedVolumes(commands.runScript),
   });
   const labVm = (vm: MovableVm): LabVm => world.lab.vm(vm.name);
   const notHere = (): Promise<never> => Promise.reject(new Error('the lab cannot arrange this'));
   const subject: VolumeMovesSubject = {
     ...{ port, target: second },
-    async newVm(state) {
+    async newVm(state, disks = 1) {
       const vm = await world.newVm({ home: a });
       await vm.define();
+      if (disks > 1) {
+        const more = `${folders.first}/${vm.name}-b.raw`;
+        await runOrThrow('qemu-img', ['create', '-q', '-f', 'raw', more, '4M'], { timeoutMs: 20_000 });
+        const attach = [
+          'attach-disk',
+          vm.name,
+          more,
+          'vdb',
+          '--config',
+          '--driver',
+          'qemu',
+          '--subdriver',
+          'raw',
+        ];
+        await world.lab.host(a).virshOrThrow(attach);
+      }
       if (state === 'running') {
         await vm.start();
         await vm.beatsBeyond(0);
       }
-      return { vmId: vmId(vm.uuid), hostId: a, name: vm.name, disks: ['vda'] };
+      return { vmId: vmId(vm.uuid), hostId: a, name: vm.name, disks: ['vda', 'vdb'].slice(0, disks) };
     },
     world: {
       // As an operator would ask: what the next start opens.

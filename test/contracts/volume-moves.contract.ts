@@ -79,7 +79,7 @@ async function submitted(
 }
 
 /** Until the copy waits for the order or the task is over. */
-async function followed(port: VolumeMovesPort, before: BeforeImage, task: MoveTask): Promise<string> {
+export async function followed(port: VolumeMovesPort, before: BeforeImage, task: MoveTask): Promise<string> {
   let end = '';
   await eventually(patienceMs, async () => {
     const state = await port.follow(before, task, 200, notAborted());
@@ -90,7 +90,7 @@ async function followed(port: VolumeMovesPort, before: BeforeImage, task: MoveTa
 }
 
 /** The protocol of the port up to the verdict, as its comment has it. */
-async function carriedOut(
+export async function carriedOut(
   port: VolumeMovesPort,
   before: BeforeImage,
   direction: 'there' | 'back' = 'there',
@@ -250,6 +250,39 @@ export const volumeMovesContract: readonly ContractCase<VolumeMovesSubject>[] = 
       expect(await world.exists(source)).toBe(false);
       const [file = ''] = await world.filesOf(vm);
       expect(await world.isOn(file, target)).toBe(true);
+    },
+  },
+  ...(['stopped', 'running'] as const).map((state): ContractCase<VolumeMovesSubject> => ({
+    name: `moves several disks of a ${state} VM by one order, and says MOVED of all together`,
+    ...(state === 'running' && { needs: 'live-move' }),
+    async run({ port, target, newVm, world }) {
+      const vm = await newVm(state, 2);
+      expect(vm.disks).toHaveLength(2);
+      const sources = await world.filesOf(vm);
+      const contents = await Promise.all(sources.map((f) => world.contentOf(f)));
+      const before = await prepared(port, orderFor(vm, target));
+      const { verdict } = await carriedOut(port, before);
+      expect(verdict.kind).toBe('MOVED');
+      const now = await world.filesOf(vm);
+      expect(await Promise.all(now.map((f) => world.isOn(f, target)))).toEqual([true, true]);
+      if (state === 'stopped')
+        expect(await Promise.all(now.map((f) => world.contentOf(f)))).toEqual(contents);
+      expect(await port.letGo(before, notAborted())).toEqual({ kind: 'ok' });
+      expect(await port.remove(before, leftoversOf(verdict), notAborted())).toEqual({ kind: 'ok' });
+      for (const source of sources) expect(await world.exists(source)).toBe(false);
+      expect(await world.runs(vm)).toBe(state === 'running');
+    },
+  })),
+  {
+    name: 'moves one of several disks and leaves the others where they are',
+    async run({ port, target, newVm, world }) {
+      const vm = await newVm('stopped', 2);
+      const sources = await world.filesOf(vm);
+      const before = await prepared(port, orderFor(vm, target, vm.disks.slice(1)));
+      expect((await carriedOut(port, before)).verdict.kind).toBe('MOVED');
+      const now = await world.filesOf(vm);
+      expect(await Promise.all(now.map((f) => world.isOn(f, target)))).toEqual([false, true]);
+      expect(now[0]).toBe(sources[0]);
     },
   },
   {

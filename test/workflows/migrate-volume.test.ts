@@ -1,6 +1,7 @@
 /** A volume's move in every way a world can carry it out, or say that it did. */
 import type { SampleOptions } from '../../drivers/simulated';
 import type { MoveManner } from '../../drivers/simulated/volume-works';
+import type { MoveVerdict } from '../../domain/volume-move';
 import { failureTypes } from '../../workflows/inputs';
 import { abortUpdate, holdUpdate, resolveStuckUpdate, resumeUpdate } from '../../workflows/messages';
 import {
@@ -16,6 +17,7 @@ import {
   stopVm,
   untilMovePhase,
 } from '../support/moves';
+import type { Intercept } from '../support/recovery-system';
 import { endedCancelled, eventually, failureOf, refusalOf, said, systems } from '../support/story';
 
 const begin = systems();
@@ -296,4 +298,26 @@ it('is stopped as it was asked to, though the worker that was to end the copy di
   expect(copiesLeft(system)).toEqual([]);
   await judgeMove(system, 'vm-001');
   release?.();
+});
+
+it('leaves an old place that must stay, tells people of it once, and ends well without waiting for anybody', async () => {
+  const stays = 'VMedic has not made this logical volume';
+  const intercept: Intercept = async ({ name, act }) => {
+    const read = await act();
+    if (name !== 'readMove') return read;
+    const verdict = read as MoveVerdict;
+    if (!('leftovers' in verdict)) return verdict;
+    const leftovers = verdict.leftovers.map((l) => (l.what === 'source' ? { ...l, stays } : l));
+    return { ...verdict, leftovers };
+  };
+  const system = await begin({ ...two, storage: 'dir', intercept });
+  const [source] = placesOf(system, 'vm-001');
+  const run = await system.migrateVolume('vm-001');
+  await expect(run.result()).resolves.toMatchObject({ phase: 'moved' });
+  expect(system.controls.snapshot().disks.map((d) => d.path)).toContain(source?.path);
+  const told = (await system.inventory.alerts({ open: true })).filter((a) => a.sentence.includes(stays));
+  expect(told).toMatchObject([
+    { severity: 'warning', sentence: expect.stringContaining(source?.path ?? '') as string },
+  ]);
+  await judgeMove(system, 'vm-001');
 });

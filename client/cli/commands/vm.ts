@@ -91,15 +91,18 @@ export function addVmCommands(program: Command, state: Program): void {
     });
   addCommand(vm, state, {
     usage: 'migrate-volume <vm>',
-    summary: 'move a disk of a VM to another pool: verified, or taken back; the VM may run meanwhile',
+    summary: 'move disks of a VM to another pool: verified, or taken back; the VM may run meanwhile',
     examples: [
       'vmedic vm migrate-volume web-1 --disk vda --to fast --wait',
+      'vmedic vm migrate-volume web-1 --disk vda --disk vdb --to fast --wait',
       'vmedic vm migrate-volume web-1 --disk vda --to fast --dry-run',
       'vmedic incident abort INCIDENT --reason "the pool is needed"',
     ],
     options: [
       ...startOptions(state.io, 'optional'),
-      new Option('--disk <disk>', 'which disk: its device name or UUID, as in vm show').makeOptionMandatory(),
+      new Option('--disk <disk>', 'which disk: its device name or UUID, as in vm show; may be repeated')
+        .argParser((disk: string, before: readonly string[] | undefined) => [...(before ?? []), disk])
+        .makeOptionMandatory(),
       new Option('--to <pool>', 'the pool of the config that it goes to').makeOptionMandatory(),
     ],
     run: migrate,
@@ -141,9 +144,13 @@ async function protect(context: Context, to: boolean): Promise<ExitCode> {
 /** Its timeline and its percentage are the progress. */
 async function migrate(context: Context): Promise<ExitCode> {
   const recoveries = await (await context.session()).recoveries();
-  const [vm, disk, to] = [argument(context, 0), text(context, 'disk'), text(context, 'to')];
-  const ask = () => recoveries.migrateVolume(vm, disk, to, requestOf(context));
-  return conclude(context, await askedFor(context, 'migrateVolume', `${vm}: ${disk} to ${to}`, ask));
+  const [vm, to] = [argument(context, 0), text(context, 'to')];
+  const disks = context.flags['disk'] as readonly string[];
+  const ask = () => recoveries.migrateVolume(vm, disks, to, requestOf(context));
+  return conclude(
+    context,
+    await askedFor(context, 'migrateVolume', `${vm}: ${disks.join(', ')} to ${to}`, ask),
+  );
 }
 
 async function list(context: Context): Promise<ExitCode> {

@@ -98,12 +98,12 @@ export const startRoutes: readonly Route[] = [
   }),
   route({
     ...{ method: 'post', path: '/v1/vms/{vm}/migrate-volume', tag: 'vms', needs: 'operator', answers },
-    summary: 'Move a disk of a VM to another pool: verified, or taken back; the VM may run meanwhile',
+    summary: 'Move disks of a VM to another pool: verified, or taken back; the VM may run meanwhile',
     params: z.object({ vm: nameText }),
     body: moveBody,
     change: ({ params, body }) => ({
       action: `migrateVolume${rehearsing(body)}`,
-      target: `${params.vm}: ${body.disk} to ${body.to}`,
+      target: `${params.vm}: ${[body.disk].flat().join(', ')} to ${body.to}`,
       reason: body.reason,
     }),
     handle: async (asked, door) => {

@@ -2,7 +2,7 @@ import { disksOf, withDiskAt } from '../../../drivers/libvirt/disk-state';
 import type { FileSight, SeenVm } from '../../../drivers/libvirt/vm-disks';
 import { judgeMove } from '../../../drivers/libvirt/volume-verdict';
 import { hostId, poolId, vmId } from '../../../domain/ids';
-import type { BeforeImage, MoveVerdict } from '../../../domain/volume-move';
+import { type BeforeImage, type MoveVerdict, onePath } from '../../../domain/volume-move';
 
 const source = '/pools/a/web & co.qcow2';
 const target = '/pools/b/web-vda-m1.qcow2';
@@ -61,16 +61,13 @@ function verdict({ runs, next, ...sights }: Case): MoveVerdict {
     next: disksOf(next),
     text: next,
   };
-  const places = { hostId: hv, vmId: id, device: 'vda', source, target, format: 'qcow2' };
-  const facts = {
-    seen,
-    source: sights.source,
-    target: sights.target,
-    copying: sights.copying === true,
-    remains: false,
-  };
-  return judgeMove(before, places, facts, (path) => poolId(path.split('/')[2] ?? ''));
+  const facts = { ...sights, part, copying: sights.copying === true, remains: false };
+  return judgeMove(before, { seen, disks: [facts] }, poolOfPath);
 }
+
+const poolOfPath = (path: string) => poolId(path.split('/')[2] ?? '');
+const file = (path: string, format = 'qcow2') => ({ path, format, volume: undefined, uuid: undefined });
+const part = { device: 'vda', bytes: 1, source: file(source), target: file(target) };
 
 const S = definition(source);
 const D = definition(target);
@@ -146,16 +143,110 @@ describe('the verdict on a disk', () => {
   });
 });
 
+describe('the verdict on several disks', () => {
+  const second = {
+    device: 'vdb',
+    bytes: 1,
+    source: file('/pools/a/other.raw', 'raw'),
+    target: file('/pools/b/other.raw', 'raw'),
+  };
+  const both = (vda: string, vdb: string): string => definition(vda).replace('/pools/a/other.raw', vdb);
+  const judged = (runs: string | undefined, next: string): MoveVerdict => {
+    const state = runs === undefined ? 'shut-off' : 'running';
+    const sight = (path: string): FileSight => (runs?.includes(path) === true ? 'held' : 'free');
+    const factsOf = (p: typeof second) => ({
+      ...{ part: p, source: sight(p.source.path.replace('&', '&amp;')), target: sight(p.target.path) },
+      ...{ copying: false, remains: false },
+    });
+    const seen: SeenVm = {
+      ...{
+        hostId: hv,
+        text: next,
+        next: disksOf(next),
+        live: runs === undefined ? undefined : disksOf(runs),
+      },
+      observed: { vmId: id, name: 'web', state, reason: '', persistent: true },
+    };
+    return judgeMove(before, { seen, disks: [factsOf(part), factsOf(second)] }, poolOfPath);
+  };
+
+  it.each([
+    ['both are at their new places', target, second.target.path, 'MOVED'],
+    ['neither is', source, second.source.path, 'NOT_MOVED'],
+    ['one is', target, second.source.path, 'PARTIAL'],
+  ] as const)('is of all together: %s', (_, vda, vdb, kind) => {
+    expect(judged(both(vda, vdb), both(vda, vdb)).kind).toBe(kind);
+    expect(judged(undefined, both(vda, vdb)).kind).toBe(kind);
+  });
+
+  it('says which one moved, and leaves what each of them uses', () => {
+    expect(judged(both(target, second.source.path), both(target, second.source.path))).toMatchObject({
+      detail: 'vda moved, vdb did not',
+      leftovers: [
+        { path: source, what: 'source' },
+        { path: second.target.path, what: 'copy' },
+      ],
+    });
+  });
+});
+
+describe('a move to and from a logical volume', () => {
+  const names = { group: 'vg', volume: 'vm-web-vda-m1' };
+  const volume = { path: '/dev/vg/vm-web-vda-m1', format: 'raw', volume: names, uuid: undefined };
+
+  it('changes the kind of the disk, its attribute and its format, and back again', () => {
+    const there = withDiskAt(S, 'vda', file(source), volume) ?? '';
+    expect(disksOf(there)[0]).toMatchObject({ kind: 'block', path: volume.path, format: 'raw' });
+    expect(there).toContain(`<disk type='block' device='disk'>`);
+    expect(there).toContain(`<source dev='${volume.path}' index='1'/>`);
+    const back = withDiskAt(there, 'vda', volume, file(target, 'raw')) ?? '';
+    expect(disksOf(back)[0]).toMatchObject({ kind: 'file', path: target, format: 'raw' });
+    expect(disksOf(back)[1]).toEqual(disksOf(S)[1]);
+  });
+
+  it('is no definition where the format cannot be written down: a guest could choose how its raw disk is read', () => {
+    const typeless = S.replace(" type='qcow2'/>", '/>');
+    expect(withDiskAt(typeless, 'vda', file(source), { ...volume, format: 'qcow2' })).toBeUndefined();
+  });
+
+  it('has not moved whole while the definition names the volume in the format of the file', () => {
+    const wrong = S.replace(`file='${source.replace('&', '&amp;')}'`, `dev='${volume.path}'`).replace(
+      "type='file' device",
+      "type='block' device",
+    );
+    const seen: SeenVm = {
+      ...{ hostId: hv, text: wrong, next: disksOf(wrong), live: undefined },
+      observed: { vmId: id, name: 'web', state: 'shut-off', reason: '', persistent: true },
+    };
+    const facts = { part: { ...part, target: volume }, source: 'free', target: 'free' } as const;
+    const said = judgeMove(
+      before,
+      { seen, disks: [{ ...facts, copying: false, remains: false }] },
+      poolOfPath,
+    );
+    expect(said).toMatchObject({ kind: 'PARTIAL', detail: expect.stringContaining('as qcow2') });
+  });
+
+  it.each([
+    ['/dev/mapper/vg-vm--web--vda--m1', '/dev/vg/vm-web-vda-m1'],
+    ['/dev/disk/by-id/dm-name-vg-vm1', '/dev/vg/vm1'],
+    ['/dev/vg/vm1', '/dev/vg/vm1'],
+    ['/pools/a/web.raw', '/pools/a/web.raw'],
+  ])('%s and %s are one place', (path, one) => {
+    expect(onePath(path)).toBe(one);
+  });
+});
+
 describe('a definition with its disk elsewhere', () => {
   it('differs in that one place and nowhere else', () => {
-    const next = withDiskAt(S, 'vda', source, target);
+    const next = withDiskAt(S, 'vda', file(source), file(target));
     expect(disksOf(next ?? '').map((d) => d.path)).toEqual([target, '/pools/a/other.raw']);
     expect(next?.replace(target, source.replace('&', '&amp;'))).toBe(S);
   });
 
   it('is not made when the disk does not name the file that was to be replaced', () => {
-    expect(withDiskAt(S, 'vdb', source, target)).toBeUndefined();
-    expect(withDiskAt(D, 'vda', source, target)).toBeUndefined();
+    expect(withDiskAt(S, 'vdb', file(source), file(target))).toBeUndefined();
+    expect(withDiskAt(D, 'vda', file(source), file(target))).toBeUndefined();
   });
 });
 
