@@ -28,7 +28,7 @@ import {
 } from './move-reach';
 import { ok, refused } from './outcomes';
 import { besides, type Part } from './places';
-import { isActive, probe, readVm } from './vm-disks';
+import { isActive, readVm } from './vm-disks';
 import { readVerdict } from './volume-verdict';
 
 export type { LibvirtMovesOptions };
@@ -233,7 +233,11 @@ class Moves implements LibvirtVolumeMoves {
     try {
       const part = vm.disks.find((d) => path === (what === 'copy' ? d.target : d.source).path);
       if (part === undefined) {
-        const sight = await probe(this.reach.run, hostId, path, vm.disks[0]?.source.format ?? 'raw', signal);
+        // A volume that is not active has no device, and is there all the same.
+        const volume = path.startsWith('/dev/') ? this.reach.options.volumes.namesIn(path) : undefined;
+        const format = vm.disks[0]?.source.format ?? 'raw';
+        const place = { path, format, volume, uuid: undefined };
+        const sight = await this.reach.places.sight(hostId, place, signal);
         return sight === 'absent'
           ? undefined
           : not('it was not made, and not moved away from, by this order');

@@ -101,7 +101,7 @@ const lookingAt = (host: LvmHost) => ({
   /** A volume that is not active is so again afterwards. */
   contentOf: async (path: string): Promise<string> => {
     const format = path.endsWith('.qcow2') ? 'qcow2' : 'raw';
-    const sum = `qemu-img convert -U -f ${format} -O raw ${path} /keep/sum.raw && sha256sum </keep/sum.raw; rm -f /keep/sum.raw`;
+    const sum = `qemu-img convert -U -f ${format} -O raw ${path} /keep/sum-$$.raw && sha256sum </keep/sum-$$.raw; rm -f /keep/sum-$$.raw`;
     if (!path.startsWith('/dev/')) return (await host.run(sum)).trim();
     const was = (await host.run(`lvs --noheadings -o lv_active ${path}`)).trim();
     const said = await host.run(`lvchange -ay ${path} && ${sum}`);
