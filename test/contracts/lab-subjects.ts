@@ -21,7 +21,7 @@ import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
 import type { SurveySubject } from './survey.contract';
-import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
+import type { MovableVm, VolumeMovesSubject } from './move-protocol';
 import type { VolumesSubject } from './volumes.contract';
 
 const a = hostId('hv-a');

@@ -12,7 +12,7 @@ import { domainXml } from '../../lab/guest/domain-xml';
 import { testGateway } from '../support/driver-lab';
 import { elsewhere, lvmHost, type LvmHost, lvmPool } from '../support/lvm-host';
 import { eventually, type Opened } from './contract';
-import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
+import type { MovableVm, VolumeMovesSubject } from './move-protocol';
 
 const filesPool = poolId('files');
 const folder = '/keep/disks';

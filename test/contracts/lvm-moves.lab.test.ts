@@ -6,7 +6,8 @@ import { describeOnRealHosts } from '../support/real-hosts';
 import { describeAtLengthOnStorageLab, itAtLength } from '../support/storage-lab';
 import { notAborted, runContract } from './contract';
 import { type From, type LvmMoves, openLvmMoves } from './lvm-move-subjects';
-import { carriedOut, followed, orderFor, prepared, volumeMovesContract } from './volume-moves.contract';
+import { carriedOut, followed, orderFor, prepared } from './move-protocol';
+import { volumeMovesContract } from './volume-moves.contract';
 
 /** A boot takes ten seconds on quiet cores, and everything in it is emulated twice. */
 jest.setTimeout(10 * 60_000);

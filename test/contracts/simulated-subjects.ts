@@ -24,7 +24,7 @@ import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
 import type { NotifierSubject } from './notifier.contract';
 import type { StorageAccessSubject } from './storage-access.contract';
 import type { StorageLocksSubject } from './storage-locks.contract';
-import type { MovableVm, VolumeMovesSubject } from './volume-moves.contract';
+import type { MovableVm, VolumeMovesSubject } from './move-protocol';
 import type { SurveySubject } from './survey.contract';
 import type { VolumesSubject } from './volumes.contract';
 

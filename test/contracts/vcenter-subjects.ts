@@ -6,7 +6,7 @@ import { esx, pool, startVcenter, vsphereOptions } from '../support/vcenter';
 import { contentOf, isThere, unlinkDisk } from '../support/vcenter-files';
 import type { Opened } from './contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
-import type { Manner, MovableVm, VolumeMovesSubject } from './volume-moves.contract';
+import type { Manner, MovableVm, VolumeMovesSubject } from './move-protocol';
 
 /** Fast enough for a suite; what the two readings are for is tested by itself. */
 const timing = { settleMs: 10 };
