@@ -21,8 +21,8 @@ const notAborted = (): AbortSignal => new AbortController().signal;
 
 /** As far as the scripts call it. A volume is a folder; `forbid` makes activation do nothing and say 0, as volume_list does. */
 const fakeLvm = `#!/bin/sh
-echo "\${0##*/} $*" >>"$STATE/journal"
 case "\${0##*/}" in sudo) shift; exec "$@" ;; esac
+echo "\${0##*/} $*" >>"$STATE/journal"
 sep=' '
 while [ $# -gt 0 ]; do
   case $1 in
