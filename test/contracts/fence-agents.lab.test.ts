@@ -1,8 +1,11 @@
 /** Real agents and real BMCs, beyond the contract: what can be told apart, and who ends an agent that never ends. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
 import { fenceDeviceId, hostId } from '../../domain/ids';
 import { checkAgentOptions, createFenceAgents } from '../../drivers/fence-agents';
+import type { VmedicConfig } from '../../workers/config';
 import { type DriverLab, openDriverLab } from '../support/driver-lab';
 import { describeOnRealHosts } from '../support/real-hosts';
 import { eventually, faultCode, notAborted, within } from './contract';
@@ -59,6 +62,16 @@ describeOnRealHosts('fence agents on real BMCs', () => {
   it('does not take a wrong system for a refused login', async () => {
     const port = redfish({ systems_uri: '/redfish/v1/Systems/other' });
     expect(await faultCode(port.status(host, device, notAborted()))).toBe('FENCE_DEVICE_SILENT');
+  });
+
+  it('the sample config gives each agent what it asks for', async () => {
+    const sample = parse(readFileSync(join(__dirname, '../../deploy/vmedic.yaml'), 'utf8')) as VmedicConfig;
+    const devices = sample.clusters
+      .flatMap((c) => c.hosts)
+      .flatMap((h) => (h.fencing ?? []).flatMap((l) => l.devices));
+    expect(devices.map((d) => d.agent).sort()).toEqual(['fence_ipmilan', 'fence_redfish']);
+    for (const { agent, options } of devices)
+      expect(await checkAgentOptions(agent, { ...options, password: 'given by reference' })).toEqual([]);
   });
 
   it('finds the options of real agents good or not by their own metadata', async () => {

@@ -252,6 +252,9 @@ function references(config: VmedicConfig): Placed<string>[] {
   );
 }
 
+/** Whoever connects is shown these anyway. */
+const handedOut: ReadonlySet<string | number> = new Set(['ca', 'certificate']);
+
 function referenceProblem(
   reference: string,
   path: Path,
@@ -263,7 +266,7 @@ function referenceProblem(
   const at = reference.slice('file:'.length);
   const file = isAbsolute(at) ? at : resolve(folder, at);
   const open = (statSync(file).mode & 0o007) !== 0;
-  return open
+  return open && !handedOut.has(path.at(-1) ?? '')
     ? [places.problem('warning', path, `every user of this machine may open ${reference}; chmod 600 it`)]
     : [];
 }
