@@ -15,6 +15,7 @@ import {
   signal,
   tell,
 } from './environment';
+import { heartbeatSigns } from './storage-heartbeat';
 
 /** A look must not wait for a dead BMC (20 s for IPMI): hypervisor and host commands are silent much sooner. */
 const powerLookMs = 3_000;
@@ -34,7 +35,7 @@ export async function signsOf(env: Environment, host: Host, withPower: boolean):
   ];
   if (withPower)
     asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
-  if (withPower) asked.push(...neighbourSigns(env, host));
+  if (withPower) asked.push(...neighbourSigns(env, host), ...heartbeatSigns(env, host));
   return (await Promise.all(asked)).filter((s) => s !== undefined);
 }
 

@@ -16,6 +16,7 @@ import { clusterById, type Environment, nowIso, pause, signal } from './environm
 import { learn } from './learn';
 import { readinessActivities } from './readiness';
 import { sideBySide } from './side-by-side';
+import { keepBeating } from './storage-heartbeat';
 import { whenRebooted } from './watch-boot';
 import { EarlyLooks } from './watch-hints';
 import { surveyIfDue } from './watch-readiness';
@@ -174,6 +175,7 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   }
   if (record.standing === 'in-service') await noteSeen(watch, host, record, list);
   await compareVms(watch, host, record, list, { begunMs, changed });
+  if (record.standing === 'in-service') await keepBeating(watch, host, begunMs);
   return { hostId: host.id, answered: true, vms: list.vms.length, added };
 }
 

@@ -44,6 +44,8 @@ export interface HostMemory {
   /** When this watch heard it last; the record's own "last seen" is some seconds behind. */
   heardMs: number;
   readonly suspicions: Map<VmId, Suspicion>;
+  /** When it was last asked to go on writing its heartbeats. */
+  beatAskedMs: number;
   /** Alerts of this watch that may be open; undefined before they were read once. */
   alerted: Set<string> | undefined;
   /** The last reboot that a recovery was asked for, and when to ask again for the same. */
@@ -55,6 +57,7 @@ export const newMemory = (): HostMemory => ({
   misses: 0,
   heardMs: 0,
   comparedWell: undefined,
+  beatAskedMs: 0,
   suspicions: new Map(),
   askedForBoot: undefined,
 });

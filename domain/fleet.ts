@@ -19,6 +19,8 @@ export interface Pool {
   readonly lockStrategy: LockStrategy;
   /** Set: a host that is fenced loses its access to this pool first, and has it back when it is readmitted. */
   readonly cutAccess?: CutAccess;
+  /** Its hosts write a small file there again and again: one that is seen to write is not dead. */
+  readonly heartbeat?: boolean;
 }
 
 export interface FenceDevice {

@@ -4,7 +4,8 @@
  * `dead-by-evidence` needs a power reading of "off", or silence from two independent sources (hypervisor and host commands) while
  * nothing says that it lives. A refused connection is a sign of life: somebody's kernel answered. A hung or dead hypervisor daemon on
  * a host whose kernel answers is `degraded`: its guests may run on, so nothing of it may be started elsewhere. A host that a neighbour reaches is
- * at most `suspect`.
+ * at most `suspect`. A host that is seen to write its heartbeat to a shared pool is at most `degraded`, whatever a BMC reads: its guests can write
+ * there as well. A heartbeat that stands still proves nothing.
  */
 import type { HostSign } from './observations';
 
@@ -28,6 +29,15 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
   const daemonOnly = hypervisor.some((s) => s.says === 'refused' || s.says === 'hung');
   if (commands.some((s) => s.says === 'answers'))
     return { verdict: 'degraded', bootId, why: `the host answers, its hypervisor is ${wordFor(hypervisor)}` };
+
+  // Nothing outranks a write: a BMC that reads "off" meanwhile is the wrong one, or lies.
+  const [beat] = signs.flatMap((s) => (s.source === 'storage' && s.says === 'writes' ? [s] : []));
+  if (beat !== undefined)
+    return {
+      verdict: 'degraded',
+      bootId,
+      why: `${beat.via} sees it write its heartbeat to pool ${beat.poolId}: it lives, and so may its guests`,
+    };
 
   // A BMC's "off" outranks a refused connection: with the power off the refusal came from something else on that address.
   if (powerReadsOff(signs))

@@ -1,5 +1,5 @@
 /** What was seen, by whom and when. Every observation carries its time (ISO 8601, UTC): old ones prove nothing. */
-import type { FenceDeviceId, HostId, VmId } from './ids';
+import type { FenceDeviceId, HostId, PoolId, VmId } from './ids';
 
 export type Timestamp = string;
 
@@ -71,5 +71,13 @@ export type HostSign =
       readonly source: 'neighbour';
       readonly via: HostId;
       readonly says: 'reaches-it' | 'does-not' | 'not-known';
+      readonly observedAt: Timestamp;
+    }
+  | {
+      /** What another host of the cluster sees of its heartbeat on a pool that both have. */
+      readonly source: 'storage';
+      readonly poolId: PoolId;
+      readonly via: HostId;
+      readonly says: 'writes' | 'still' | 'not-known';
       readonly observedAt: Timestamp;
     };

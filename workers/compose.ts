@@ -12,6 +12,7 @@ import { createLibvirtHypervisor, createLibvirtVolumeMoves } from '../drivers/li
 import { createLvmStorage, createMovedVolumes } from '../drivers/lvm';
 import { migrateInventory, openInventory } from '../drivers/postgres';
 import { connectSimulated } from '../drivers/simulated';
+import { createStorageHeartbeats } from '../drivers/storage-heartbeat';
 import { createDirectoryStorage } from '../drivers/directory';
 import { besideVsphere, openVsphere } from './compose-vsphere';
 import { fleetOf, type HostConfig, secretOrThrow, type VmedicConfig } from './config';
@@ -116,6 +117,7 @@ function realWorld(
       runScript: hostCommands.runScript,
       volumeGroups: (host, signal) => lvm.volumeGroups(host, signal),
     }),
+    heartbeats: createStorageHeartbeats({ runScript: hostCommands.runScript }),
     ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm), nfs]),
   };
   const vsphere = openVsphere(config, configPath, fleet);

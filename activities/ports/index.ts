@@ -1,4 +1,5 @@
 import type { FencingPort } from './fencing';
+import type { HeartbeatsPort } from './heartbeats';
 import type { HintsPort } from './hints';
 import type { HostCommandsPort } from './host-commands';
 import type { HypervisorPort } from './hypervisor';
@@ -19,6 +20,7 @@ export interface Ports {
   readonly volumeMoves: VolumeMovesPort;
   readonly survey: SurveyPort;
   readonly hints: HintsPort;
+  readonly heartbeats: HeartbeatsPort;
   readonly inventory: InventoryPort;
   readonly notifier: NotifierPort;
 }
@@ -28,6 +30,7 @@ export type { DiskSight, HealthMark, HostCommandsPort } from './host-commands';
 export type { DeliveriesPort, Delivery, Notice, OutcomeFigures } from './deliveries';
 export type { AnswerClaim, FrontDoorPort, KeptAnswer } from './front-door';
 export type { FencingPort } from './fencing';
+export type { HeartbeatSight, HeartbeatsPort } from './heartbeats';
 export type { HintsPort } from './hints';
 export type {
   DeviceHealth,

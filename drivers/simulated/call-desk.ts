@@ -10,6 +10,7 @@ import type { Strike } from './fault-rules';
 import type { HostNews } from './host-news';
 import type { PortName } from './journal';
 import { fencingBody } from './port-bodies/fencing';
+import { heartbeatsBody } from './port-bodies/heartbeats';
 import { hostCommandsBody } from './port-bodies/host-commands';
 import { hypervisorBody } from './port-bodies/hypervisor';
 import { notifierBody } from './port-bodies/notifier';
@@ -47,6 +48,7 @@ export class CallDesk {
       volumes: volumesBody(world),
       volumeMoves: volumeMovesBody(world),
       survey: surveyBody(world),
+      heartbeats: heartbeatsBody(world),
       notifier: notifierBody(world),
     } as unknown as Readonly<Record<PortName, Readonly<Record<string, Body>>>>;
   }

@@ -14,6 +14,7 @@ export type PortName =
   | 'volumes'
   | 'volumeMoves'
   | 'survey'
+  | 'heartbeats'
   | 'notifier';
 
 /** Who made it happen: a port call of ours, a person at the host, the host's own boot, or the world's beginning. */

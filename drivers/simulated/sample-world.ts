@@ -18,6 +18,8 @@ export interface SampleOptions {
   readonly storage?: 'dir' | 'nfs' | 'lvm' | 'vmfs';
   /** A second shared pool of the same kind, `second`, that no disk lies on yet. */
   readonly secondPool?: boolean;
+  /** Hosts write heartbeats to the first pool, once they were asked to. */
+  readonly heartbeat?: boolean;
   /** Disks of every VM, all on the first pool. */
   readonly disksPerVm?: number;
   /** Every pool's server can be told to take no write of one host. */
@@ -48,6 +50,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
     ...pools[options.storage ?? 'dir'],
     id: poolId(`${options.prefix ?? ''}shared`),
     ...(options.cutAccess === true && { cutAccess: 'exportfs' as const }),
+    ...(options.heartbeat === true && { heartbeat: true }),
   };
   const second: PoolSpec = {
     ...pool,
@@ -109,9 +112,10 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
 /** The declared side of the same datacenter: what an operator would write into the config. */
 export function fleetOf(spec: WorldSpec): Fleet {
   return {
-    pools: spec.pools.map(({ id, type, path, lockStrategy, cutAccess }) => ({
+    pools: spec.pools.map(({ id, type, path, lockStrategy, cutAccess, heartbeat }) => ({
       ...{ id, type, path, lockStrategy },
-      ...(cutAccess !== undefined && { cutAccess }),
+      ...(cutAccess !== undefined && { cutAccess, heartbeat }),
+      ...(heartbeat === true && { heartbeat }),
     })),
     clusters: spec.clusters.map((c) => ({
       id: c.id,

@@ -74,6 +74,7 @@ const silentCode: Readonly<Record<PortName, FaultCode>> = {
   volumes: 'HOST_COMMAND_FAILED',
   volumeMoves: 'HYPERVISOR_UNREACHABLE',
   survey: 'HOST_COMMAND_FAILED',
+  heartbeats: 'HOST_COMMAND_FAILED',
   notifier: 'ALERT_NOT_DELIVERED',
 };
 
@@ -84,6 +85,7 @@ export function silence(called: PortCall, detail: string, now: Timestamp): unkno
     return { source: 'hypervisor', says: 'silent', observedAt: now };
   if (port === 'hostCommands' && call === 'bootId') return { says: 'silent', detail };
   if (port === 'hostCommands' && call === 'reaches') return 'not-known';
+  if (port === 'heartbeats' && call === 'look') return 'not-known';
   return failed(called, silentCode[port], factsOf(called, detail));
 }
 

@@ -16,6 +16,7 @@ export type SimulatedPorts = Pick<
   | 'volumeMoves'
   | 'survey'
   | 'hints'
+  | 'heartbeats'
   | 'notifier'
 >;
 
@@ -61,6 +62,7 @@ export function portsOver(perform: Perform, hints: HintsPort = noHints): Simulat
       ...(['switchOver', 'classify', 'letGo', 'remove'] as const),
     ]),
     survey: calls('survey', ['survey', 'testLocks']),
+    heartbeats: calls('heartbeats', ['keep', 'look']),
     notifier: calls('notifier', ['deliver']),
   };
 }

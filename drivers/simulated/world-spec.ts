@@ -25,6 +25,7 @@ export interface PoolSpec {
   readonly lockStrategy: LockStrategy;
   /** Carries no image locks between hosts, as block devices and `nolock` mounts do: a second writer is not stopped. */
   readonly lockless?: boolean;
+  readonly heartbeat?: boolean;
   /** Images must be activated on a host before they can be opened there, as logical volumes must. */
   readonly needsActivation?: boolean;
   /** Room for further disks; without end when left out. */

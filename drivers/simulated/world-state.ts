@@ -64,6 +64,8 @@ export interface HostState {
   network: 'up' | 'cut' | 'unlinked';
   commands: 'reachable' | 'silent' | 'refused';
   oddities: HostOddities;
+  /** The boot in which it began to write its heartbeats; undefined when it never did. */
+  beatsSince: string | undefined;
   readonly definitions: Map<VmId, HostDefinition>;
   readonly lastReason: Map<VmId, { state: 'shut-off' | 'crashed'; reason: string }>;
   /** Acts that a hung daemon has taken in and will do when it goes on. */

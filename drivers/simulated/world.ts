@@ -306,6 +306,7 @@ export class World {
       network: 'up',
       commands: 'reachable',
       oddities: {},
+      beatsSince: undefined,
       definitions: new Map(),
       lastReason: new Map(),
       late: [],

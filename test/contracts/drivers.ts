@@ -10,6 +10,7 @@ export type ContractPort =
   | 'volumes'
   | 'survey'
   | 'hints'
+  | 'heartbeats'
   | 'volumeMoves'
   | 'notifier'
   | 'inventory';
@@ -48,7 +49,15 @@ export const contractDrivers: readonly ContractDriver[] = [
     (
       [
         ...(['fencing', 'hypervisor', 'hostCommands', 'storageLocks'] as const),
-        ...(['storageAccess', 'volumes', 'volumeMoves', 'survey', 'hints', 'notifier'] as const),
+        ...([
+          'storageAccess',
+          'volumes',
+          'volumeMoves',
+          'survey',
+          'hints',
+          'heartbeats',
+          'notifier',
+        ] as const),
       ] as const
     ).map((port): ContractDriver => ({ port, driver, lacks: everything })),
   ),
@@ -84,6 +93,7 @@ export const contractDrivers: readonly ContractDriver[] = [
   })),
   { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
+  { port: 'heartbeats', driver: 'storage-heartbeat', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'storageLocks', driver: 'nfs3-notify', lacks: everything },
   { port: 'storageLocks', driver: 'nfs4-expire', lacks: everything },

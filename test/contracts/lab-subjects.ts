@@ -8,6 +8,7 @@ import { createFenceAgents } from '../../drivers/fence-agents';
 import { createSurvey } from '../../drivers/host-survey';
 import { createLibvirtVolumeMoves, shapeOf } from '../../drivers/libvirt';
 import { createMovedVolumes } from '../../drivers/lvm';
+import { createStorageHeartbeats } from '../../drivers/storage-heartbeat';
 import type { Pool } from '../../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, poolId, vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
@@ -16,6 +17,7 @@ import { runOrThrow } from '../../lab/run';
 import { definitionOf, type DriverLab, labPool, openDriverLab } from '../support/driver-lab';
 import { eventually, notAborted, type Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
+import type { HeartbeatsSubject } from './heartbeats.contract';
 import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
@@ -234,6 +236,32 @@ export async function openSurvey(): Promise<Opened<SurveySubject>> {
     },
   };
   return { subject, reset: () => world.reset(), close: () => world.close() };
+}
+
+/** Hosts of the lab share a /tmp, so that an id found there may be another host's. */
+const endWriter = `
+for file in "/run/$1.pid" "/tmp/$1.pid"; do
+  [ -e "$file" ] && read -r pid <"$file" && grep -aqF "$1" "/proc/$pid/cmdline" 2>/dev/null && kill "$pid"
+  rm -f "$file"
+done`;
+
+export async function openHeartbeats(): Promise<Opened<HeartbeatsSubject>> {
+  const { world } = await openDirectory();
+  const pool: Pool = { id: labPool, type: 'dir', path: `${world.lab.folder}/disks`, lockStrategy: 'none' };
+  const port = createStorageHeartbeats({ runScript: world.hostCommands().runScript });
+  const host = (id: HostId) => world.lab.host(id);
+  const subject: HeartbeatsSubject = {
+    ...{ port, a, b, pool, patienceMs },
+    world: { powerOff: (id) => host(id).powerOff(), powerOn: (id) => host(id).powerOn() },
+  };
+  const reset = async (): Promise<void> => {
+    await world.reset();
+    for (const id of [a, b]) {
+      await host(id).run(['sh', '-c', endWriter, 'sh', `vmedic-heartbeat-${id}`]);
+      rmSync(`${pool.path}/.vmedic-heartbeat-${id}`, { force: true });
+    }
+  };
+  return { subject, reset, close: () => world.close() };
 }
 
 export async function openVolumeMoves(): Promise<Opened<VolumeMovesSubject>> {

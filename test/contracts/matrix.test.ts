@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contractDrivers } from './drivers';
 import { fencingContract } from './fencing.contract';
+import { heartbeatsContract } from './heartbeats.contract';
 import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
 import { hypervisorContract } from './hypervisor.contract';
@@ -23,6 +24,7 @@ const cases: CasesByPort = {
   volumes: volumesContract,
   survey: surveyContract,
   hints: hintsContract,
+  heartbeats: heartbeatsContract,
   volumeMoves: volumeMovesContract,
   notifier: notifierContract,
   inventory: inventoryCases,

@@ -1,5 +1,6 @@
 import { runContract } from './contract';
 import { fencingContract } from './fencing.contract';
+import { heartbeatsContract } from './heartbeats.contract';
 import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
 import { hypervisorContract } from './hypervisor.contract';
@@ -8,6 +9,7 @@ import {
   inItsOwnProcess,
   inThisProcess,
   openFencing,
+  openHeartbeats,
   openHints,
   openHostCommands,
   openHypervisor,
@@ -35,6 +37,7 @@ runContract('volumeMoves', 'simulated', volumeMovesContract, openVolumeMoves(her
 runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVolumeMoves(here, 'vmfs'));
 runContract('survey', 'simulated', surveyContract, openSurvey(here));
 runContract('hints', 'simulated', hintsContract, openHints(here));
+runContract('heartbeats', 'simulated', heartbeatsContract, openHeartbeats(here));
 runContract('notifier', 'simulated', notifierContract, openNotifier(here));
 
 const there = inItsOwnProcess;
@@ -47,4 +50,5 @@ runContract('volumes', 'simulated-process', volumesContract, openVolumes(there))
 runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeMoves(there, 'dir'));
 runContract('survey', 'simulated-process', surveyContract, openSurvey(there));
 runContract('hints', 'simulated-process', hintsContract, openHints(there));
+runContract('heartbeats', 'simulated-process', heartbeatsContract, openHeartbeats(there));
 runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));

@@ -18,6 +18,7 @@ import type { VmDisk, VmShape } from '../../domain/records';
 import { simulatedElsewhere } from '../support/simulated-process';
 import type { Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
+import type { HeartbeatsSubject } from './heartbeats.contract';
 import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
 import type { ContractVm, HypervisorSubject } from './hypervisor.contract';
@@ -296,6 +297,16 @@ export const openNotifier = (open: OpenWorld) => async (): Promise<Opened<Notifi
       delivered: async () => (await control.snapshot()).alerts,
       failSink: () => control.addRule(fail),
     },
+  };
+  return { subject, close };
+};
+
+export const openHeartbeats = (open: OpenWorld) => async (): Promise<Opened<HeartbeatsSubject>> => {
+  const { ports, control, spec, close } = await open({ ...small, heartbeat: true });
+  const { id, type, path, lockStrategy } = spec.pools[0]!;
+  const subject: HeartbeatsSubject = {
+    ...{ port: ports.heartbeats, a, b, pool: { id, type, path, lockStrategy }, patienceMs },
+    world: { powerOff: (host) => control.cutPower(host), powerOn: (host) => control.powerOn(host) },
   };
   return { subject, close };
 };

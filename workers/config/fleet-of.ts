@@ -117,6 +117,7 @@ function poolOf(written: PoolConfig): Pool {
     lockStrategy: written.lockStrategy ?? 'unsupported',
     ...(written.path !== undefined && { path: written.path }),
     ...(written.cutAccess !== undefined && { cutAccess: written.cutAccess }),
+    ...(written.heartbeat === true && { heartbeat: true }),
   };
 }
 

@@ -226,6 +226,11 @@ const pool = z.strictObject({
       description:
         'How locks of a dead host are released. Left out: unsupported, and nothing is started by guess.',
     }),
+  heartbeat: z.boolean().optional().meta({
+    description:
+      'Types dir and nfs: its hosts write a small file there every second, by which a host that is silent towards VMedic is known to live.',
+    default: false,
+  }),
   server: name.optional().meta({ description: 'NFS: the server, as the hosts mount it.' }),
   export: z
     .string()

@@ -111,6 +111,8 @@ export interface PoolConfig {
   path?: string | undefined;
   /** Left out, the pool is `unsupported`: nothing on it is ever started elsewhere by guess. */
   lockStrategy?: LockStrategy | undefined;
+  /** Its hosts write heartbeats there, by which one that is silent is known to live. */
+  heartbeat?: boolean | undefined;
   /** NFS: what the hosts mount. `export` is the folder as the server's own file system has it. */
   server?: string | undefined;
   export?: string | undefined;

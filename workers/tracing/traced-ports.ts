@@ -12,6 +12,7 @@ const traced = [
   'volumes',
   'volumeMoves',
   'survey',
+  'heartbeats',
 ] as const satisfies readonly (keyof Ports)[];
 
 /** The same ports; a call made within a trace leaves a span there, any other none. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { fenceDeviceId, hostId } from '../../../domain/ids';
+import { fenceDeviceId, hostId, poolId } from '../../../domain/ids';
 import { type HostVerdict, judgeHost, powerReadsOff } from '../../../domain/judge-host';
 import type { HostSign } from '../../../domain/observations';
 
@@ -132,6 +132,34 @@ describe('a host that is silent towards VMedic', () => {
 
   it('is dead when its power reads off, whatever answers on its address', () => {
     expect(judgeHost([...silent, power('off'), neighbour('reaches-it')]).verdict).toBe('dead-by-evidence');
+  });
+});
+
+describe('a host that writes its heartbeat to a shared pool', () => {
+  const beat = (says: 'writes' | 'still' | 'not-known', via = 'hv-b'): HostSign => ({
+    ...{ source: 'storage', poolId: poolId('shared'), via: hostId(via), says, observedAt },
+  });
+  const silent = [...hypervisor('silent'), ...commands('silent')];
+
+  it('is never found dead, whatever else is seen or not seen, a BMC that reads off included', () => {
+    for (const { signs } of every)
+      expect(judgeHost([...signs, beat('still', 'hv-c'), beat('writes')]).verdict).toMatch(
+        /^(alive|degraded)$/,
+      );
+    expect(judgeHost([...silent, beat('writes')]).why).toContain('hv-b sees it write its heartbeat');
+  });
+
+  it.each(['still', 'not-known'] as const)(
+    'is judged by everything else when its heartbeat is "%s"',
+    (says) => {
+      for (const { signs, expected } of every)
+        expect(judgeHost([...signs, beat(says), beat(says, 'hv-c')]).verdict).toBe(expected);
+    },
+  );
+
+  it('is not dead by a heartbeat that stands still and one silent source', () => {
+    expect(judgeHost([...hypervisor('silent'), beat('still')]).verdict).toBe('suspect');
+    expect(judgeHost([beat('still')]).verdict).toBe('suspect');
   });
 });
 

@@ -1,0 +1,5 @@
+export {
+  createStorageHeartbeats,
+  type HeartbeatTimes,
+  type StorageHeartbeatOptions,
+} from './storage-heartbeat';

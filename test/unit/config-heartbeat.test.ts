@@ -1,0 +1,55 @@
+import { stringify } from 'yaml';
+import { checkConfig, fleetOf } from '../../workers/config';
+
+const host = (id: string, more: object = {}) => ({
+  ...{ id, hypervisor: { driver: 'libvirt', uri: `qemu+ssh://${id}/system` } },
+  ...{ commands: { driver: 'ssh', target: id }, capacity: { memoryMiB: 4096, vcpus: 8 }, pools: ['images'] },
+  fencing: [
+    { name: 'bmc', devices: [{ id: `${id}-bmc`, agent: 'fence_ipmilan', options: { ip: '192.0.2.1' } }] },
+  ],
+  ...more,
+});
+
+const images = { id: 'images', type: 'dir', path: '/srv/images', lockStrategy: 'none', heartbeat: true };
+const config = (pool: object = {}, hosts = [host('hv-a'), host('hv-b')]) => ({
+  ...{ version: 1, clusters: [{ id: 'one', hosts }], pools: [{ ...images, ...pool }] },
+});
+
+async function said(written: object): Promise<string[]> {
+  const loaded = await checkConfig(stringify(written), 'vmedic.yaml');
+  return (loaded.ok ? loaded.warnings : loaded.problems).map((p) => p.sentence);
+}
+
+it('a pool that its hosts mount may hold their heartbeats, and holds none unless it is said', async () => {
+  expect(await said(config())).toEqual([]);
+  for (const heartbeat of [true, false]) {
+    const loaded = await checkConfig(stringify(config({ heartbeat })), 'vmedic.yaml');
+    if (!loaded.ok) throw new Error(loaded.problems.map((p) => p.sentence).join('; '));
+    expect(fleetOf(loaded.config).pools[0]?.heartbeat ?? false).toBe(heartbeat);
+  }
+});
+
+it.each([
+  ['a volume group', { type: 'lvm', path: '/dev/images' }],
+  ['one whose folder is not named', { path: undefined }],
+])('%s cannot', async (_, pool) => {
+  expect(await said(config(pool))).toEqual([
+    expect.stringMatching(/cannot hold heartbeats.*leave heartbeat out/),
+  ]);
+});
+
+it('one that a single host has is of no use, and is warned of', async () => {
+  expect(await said(config({}, [host('hv-a'), host('hv-b', { pools: [] })]))).toEqual([
+    expect.stringMatching(/fewer than two hosts have it/),
+  ]);
+});
+
+it('one of a host on which nothing can be run cannot', async () => {
+  const esxi = host('esx-a', {
+    hypervisor: { driver: 'vsphere', vcenter: 'vc' },
+    commands: { driver: 'vsphere' },
+  });
+  const vcenters = [{ id: 'vc', url: 'https://vc/sdk', username: 'u', password: 'env:VC' }];
+  const problems = await said({ ...config({}, [host('hv-a'), esxi]), vcenters });
+  expect(problems).toContainEqual(expect.stringMatching(/nothing can be run on esx-a/));
+});
