@@ -1,6 +1,7 @@
 /** After a start: the record follows reality, the guest shows that it is well. */
 import { DriverFault } from '../domain/faults';
 import type { HealthCheck } from '../domain/fleet';
+import { guestDegradedAlert } from '../domain/guest-repair';
 import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVmList, isAtRest, millisOf, type Timestamp } from '../domain/observations';
 import type { VmRecord } from '../domain/records';
@@ -92,8 +93,8 @@ export async function alertIfDegraded(
   vm: VmRecord,
   sentence: string | undefined,
 ): Promise<void> {
-  const key = `guest-degraded:${vm.vmId}`;
+  const key = guestDegradedAlert(vm.vmId);
   if (sentence === undefined) return clear(env, key);
-  const nextCommand = `look at the console of ${vm.name}; repair nothing without a snapshot: runbook "guest-degraded"; vmedic vm show ${vm.name}`;
+  const nextCommand = `look at the console of ${vm.name}; vmedic vm show ${vm.name} has the steps of a repair, which begins with a snapshot`;
   await raise(env, incidentId, { key, severity: 'warning', sentence, nextCommand });
 }

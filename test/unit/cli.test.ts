@@ -21,6 +21,20 @@ import {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+it('has the steps of a repair for a VM whose guest did not get well, and for no other', async () => {
+  const alert = {
+    ...{ key: `guest-degraded:${vm('web').vmId}`, severity: 'warning' as const, sentence: 'web is not well' },
+    ...{ incidentId: undefined, nextCommand: undefined, raisedAt: now(), clearedAt: undefined },
+  };
+  const open = session(inventory({ alerts: () => Promise.resolve([alert]) }));
+  expect((await run(['vm', 'show', 'web'], { open })).stdout).toContain(
+    '1. vmedic vm unprotect web --reason',
+  );
+  expect((await run(['vm', 'show', 'db'], { open })).stdout).not.toContain('unprotect');
+  const { stdout } = await run(['vm', 'show', 'web', '--json'], { open });
+  expect((JSON.parse(stdout) as { repair: string[] }).repair.length).toBeGreaterThan(2);
+});
+
 describe('bad input gets one sentence, the way out and its exit code', () => {
   it('an unknown host: the known ones are named', async () => {
     const ran = await run(['host', 'recover', 'hv-x'], { open: session(inventory(), busyClient('x', {})) });

@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { guestDegradedAlert, repairSteps } from '../../../domain/guest-repair';
 import type { HostRecord, VmRecord } from '../../../domain/records';
 import { knownHost, knownVm } from '../../known';
 import { runsNow } from '../../troubles';
@@ -184,13 +185,16 @@ const shownState = (vm: VmRecord, hosts: readonly HostRecord[]): string =>
 async function show(context: Context): Promise<ExitCode> {
   const { inventory } = await context.session();
   const vm = await knownVm(inventory, argument(context, 0));
-  const [hosts, definition, sightings, own, ofHost] = await Promise.all([
+  const [hosts, definition, sightings, own, ofHost, alerts] = await Promise.all([
     inventory.hosts(),
     inventory.definition(vm.vmId),
     inventory.sightings([vm.vmId]),
     inventory.incidents({ vmId: vm.vmId, limit: 5 }),
     inventory.incidents({ hostId: vm.hostId, limit: 5 }),
+    inventory.alerts({ open: true }),
   ]);
+  const isUnwell = alerts.some((a) => a.key === guestDegradedAlert(vm.vmId));
+  const repair = isUnwell ? repairSteps(vm, vm.hostId) : [];
   const incidents = [...own, ...ofHost].sort((a, b) => (a.openedAt < b.openedAt ? 1 : -1));
   const { out } = context;
   const disks = vm.shape.disks.map(
@@ -223,7 +227,14 @@ async function show(context: Context): Promise<ExitCode> {
             incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
           ),
         ]),
+    ...(repair.length === 0 ? [] : [repairText(repair)]),
   ];
-  out.result({ vm, definition, sightings, incidents }, parts.join('\n\n'));
+  out.result({ vm, definition, sightings, incidents, repair }, parts.join('\n\n'));
   return exitCodes.done;
 }
+
+const repairText = (steps: readonly string[]): string =>
+  [
+    'Its guest did not show that it is well. First its console, and patience (runbook "guest-degraded"); then, if a file system is damaged:',
+    ...steps.map((step, i) => `  ${i + 1}. ${step}`),
+  ].join('\n');
