@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { exitCodes } from '../../client/cli/exit-codes';
-import { clusterId } from '../../domain/ids';
+import type { OpenSession } from '../../client/cli/session';
+import { clusterId, poolId } from '../../domain/ids';
 import type { Finding, ReadinessReport } from '../../domain/readiness';
-import { folder, hvA, inventory, run, session, vm } from '../support/command-line';
+import { fleet, folder, hvA, inventory, run, session, vm } from '../support/command-line';
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -61,6 +62,24 @@ it('of one VM says only what concerns it, and ends with 0 when it would come bac
     ready: false,
     reports: [{ vms: [{ name: 'web', because: [{ check: 'fence-silent' }] }], findings: [{}, {}] }],
   });
+});
+
+it('says how the locks of a dead host would be released, for each pool that hosts of the cluster use', async () => {
+  const pools = ['lab-nfs', 'unused'].map((id) => ({
+    ...{ id: poolId(id), type: 'nfs' as const, lockStrategy: 'nfs3-notify' as const },
+  }));
+  const clusters = fleet.clusters.map((c) => ({
+    ...c,
+    hosts: c.hosts.map((h) => ({ ...h, pools: [poolId('lab-nfs')] })),
+  }));
+  const open: OpenSession = async (...where) => ({
+    ...(await session(inventory({ readiness: () => Promise.resolve(report()) }))(...where)),
+    fleet: { pools, clusters },
+  });
+  const ran = await run(['readiness', '--last'], { open });
+  expect(ran.stdout).toContain("A dead host's locks: lab-nfs (nfs) by nfs3-notify\n");
+  const json = await run(['readiness', '--last', '--json'], { open });
+  expect((JSON.parse(json.stdout) as { pools: object[] }).pools).toEqual([pools[0]]);
 });
 
 it('refuses a cluster that is not declared, and says so when nothing was checked yet', async () => {

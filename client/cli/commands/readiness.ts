@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { clusterId } from '../../../domain/ids';
+import type { Fleet, Pool } from '../../../domain/fleet';
+import { type ClusterId, clusterId } from '../../../domain/ids';
 import type { Finding, ReadinessReport, VmReadiness } from '../../../domain/readiness';
 import { Refusal } from '../../errors';
 import { knownVm } from '../../known';
@@ -44,7 +45,9 @@ async function readiness(context: Context): Promise<ExitCode> {
   const findings = shown.flatMap((r) => r.findings);
   const wouldNot = vms.filter((v) => v.verdict === 'would-not').length;
   const ready = wouldNot === 0 && findings.every((f) => f.severity !== 'blocks');
-  context.out.result({ ready, reports: shown }, shown.map((r) => reportText(context.out, r)).join('\n\n'));
+  const pools = poolsOf(session.fleet, clusters);
+  const texts = [...shown.map((r) => reportText(context.out, r)), poolsText(pools)];
+  context.out.result({ ready, reports: shown, pools }, texts.filter((t) => t !== '').join('\n\n'));
   return wouldNot === 0 ? exitCodes.done : exitCodes.partly;
 }
 
@@ -72,6 +75,23 @@ async function reportOf(context: Context, session: Session, id: ReadinessReport[
   if (last !== undefined) return last;
   throw new Refusal('refused', 'NEVER_CHECKED', `Cluster ${id} was never checked`, 'vmedic readiness');
 }
+
+type Released = Pick<Pool, 'id' | 'type' | 'lockStrategy'>;
+
+/** How the locks of a dead host would be released; that it cannot be is a finding. */
+function poolsOf({ pools, clusters }: Fleet, asked: readonly ClusterId[]): Released[] {
+  const used = clusters
+    .filter((c) => asked.includes(c.id))
+    .flatMap((c) => c.hosts.flatMap((h) => [...h.pools]));
+  return pools
+    .filter((p) => used.includes(p.id))
+    .map(({ id, type, lockStrategy }) => ({ id, type, lockStrategy }));
+}
+
+const poolsText = (pools: readonly Released[]): string =>
+  pools.length === 0
+    ? ''
+    : `A dead host's locks: ${pools.map((p) => `${p.id} (${p.type}) by ${p.lockStrategy}`).join(', ')}`;
 
 /** One VM with all that stands in its way, or might. */
 function onlyVm(report: ReadinessReport, id: string): ReadinessReport {
