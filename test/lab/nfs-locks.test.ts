@@ -85,16 +85,25 @@ describeAtLengthOnStorageLab('a host dies while its NFSv3 server answers every l
   });
   afterAll(() => site.close());
 
-  it('still starts nothing before the proof, because no lock is what it relies on', async () => {
+  it('has been named by readiness, and starts nothing before the proof, because no lock is what it relies on', async () => {
     const { nfs } = site;
+    const broken = (await site.findings()).find((f) => f.check === 'lock-test-broken');
+    expect(broken).toMatchObject({ about: { kind: 'pool', id: 'lab-nfs' }, severity: 'risks' });
+
+    // It hangs with its image open; its lock, which stands at the server, keeps nobody out.
     await nfs.lab.bmc('hv-a').setFaults([{ kind: 'silent' }]);
-    await nfs.lab.guest('hv-a').powerOff();
+    await nfs.lab.guest('hv-a').freeze();
+    expect(await site.serverLocks('vm-a')).not.toEqual([]);
+    await nfs.lab.guest('hv-b').run(`qemu-img info ${nfs.vm('vm-a').image}`);
     const run = await site.recover('hv-a');
     await site.untilPhase(run, 'blocked-unfenced');
     expect(await nfs.running('hv-b')).toEqual(['vm-b']);
 
     await nfs.lab.bmc('hv-a').setFaults([]);
     await site.endsAs(run, 'recovered');
+    expect(await site.told(run.incidentId, /is off/)).toBeLessThan(
+      await site.told(run.incidentId, /read back as gone/),
+    );
     expect(await nfs.running('hv-b')).toEqual(['vm-a', 'vm-b']);
     expect(await nfs.judge('vm-a')).toMatchObject({ verdict: 'CLEAN' });
   });
@@ -107,19 +116,30 @@ describeAtLengthOnStorageLab('a pool hangs, and the hosts whose VMs stand still 
   });
   afterAll(() => site.close());
 
-  it('fences nobody for it, and its VMs go on once it answers', async () => {
+  it('fences nobody for it: its VMs wait, also one that is to be started, and go on once it answers', async () => {
     const { nfs, inventory } = site;
     const server = nfs.lab.guest(SERVER);
     const beats = await nfs.beats('vm-a');
+    await nfs.lab.guest('hv-b').run('virsh -q destroy vm-b');
     await server.freeze();
     const hungAt = Date.now();
     await waitFor('the watch to have seen both hosts alive for a minute of it', 240_000, async () =>
       (await inventory.hosts()).every((h) => Date.parse(h.lastSeenAt ?? '') > hungAt + 60_000),
     );
+    const lost = { kind: 'vm', vmId: nfs.vm('vm-b').uuid };
+    const ofVmB = await waitFor('the lost VM to be missed', 120_000, async () =>
+      (await inventory.incidents({})).find((i) => i.target.kind === 'vm'),
+    );
+    expect(ofVmB.target).toEqual(lost);
+    expect(await nfs.running('hv-b')).toEqual([]);
     await server.thaw();
     await nfs.beatsBeyond('vm-a', beats + 3, 120_000);
+    await waitFor('the lost VM to run again', 240_000, async () =>
+      [...(await nfs.running('hv-a')), ...(await nfs.running('hv-b'))].includes('vm-b'),
+    );
 
-    expect(await inventory.incidents({})).toEqual([]);
+    const incidents = await inventory.incidents({});
+    expect(incidents.map((i) => i.target)).toEqual(incidents.map(() => lost));
     expect((await inventory.hosts()).map((h) => h.standing)).toEqual(['in-service', 'in-service']);
     expect(await nfs.judge('vm-a')).toMatchObject({ verdict: 'CLEAN' });
     expect(await nfs.judge('vm-b')).toMatchObject({ verdict: 'CLEAN' });

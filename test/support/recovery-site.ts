@@ -5,11 +5,13 @@ import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'yaml';
 import type { Ending, StartAnswer } from '../../client/answers';
 import { follow } from '../../client/follow';
+import { checkReadiness } from '../../client/readiness';
 import { type ReleaseAnswer, releaseLocksOf } from '../../client/release-locks';
 import { RecoveryClient } from '../../client/recovery-client';
 import { ensureWatches } from '../../client/watches';
 import type { Fleet } from '../../domain/fleet';
 import type { IncidentId } from '../../domain/ids';
+import type { Finding } from '../../domain/readiness';
 import { openInventory, type OpenInventory } from '../../drivers/postgres';
 import type { IpmiBmc } from '../../lab/bmc/ipmi';
 import { runOrThrow } from '../../lab/run';
@@ -109,11 +111,12 @@ export class RecoverySite {
     await runOrThrow('ipmitool', command, { timeoutMs: 30_000 });
   }
 
-  async recover(host: string): Promise<Started> {
-    const request = { source: 'operator', by: 'tester', reason: `${host} does not answer` } as const;
-    const answer = await this.recoveries.recoverHost(host, request);
-    if (answer.answer === 'busy') throw new Error(`busy: ${answer.summary}`);
-    return answer;
+  recover(host: string): Promise<Started> {
+    return started(this.recoveries.recoverHost(host, requestFor(`${host} does not answer`)));
+  }
+
+  restart(vm: string, target: string): Promise<Started> {
+    return started(this.recoveries.restartVm(vm, requestFor(`${vm} is to run again`), target));
   }
 
   async attest(run: Started, reason: string): Promise<void> {
@@ -127,6 +130,14 @@ export class RecoverySite {
     return releaseLocksOf({ client, inventory, fleet, address: system.address }, host, request);
   }
 
+  /** All that `vmedic readiness` finds now, in every cluster. */
+  async findings(): Promise<Finding[]> {
+    const { client, inventory, fleet, system } = this.parts;
+    const door = { client, inventory, address: system.address, patienceMs: settlesMs };
+    const reports = await Promise.all(fleet.clusters.map((c) => checkReadiness(door, c.id)));
+    return reports.flatMap((r) => [...r.findings]);
+  }
+
   /** To the run's own end, through waiting for people. */
   ending(run: Started): Promise<Ending> {
     const from = { client: this.parts.client, inventory: this.inventory };
@@ -134,12 +145,10 @@ export class RecoverySite {
     return follow(from, run, { throughWaiting: true, everyMs: 300, signal });
   }
 
-  /** @throws with the whole timeline when the run ends otherwise. */
+  /** A host's incident by its outcome, a VM's by its phase. @throws with the whole timeline when the run ends otherwise. */
   async endsAs(run: Started, outcome: string): Promise<void> {
     const ending = await this.ending(run);
-    const ended =
-      ending.kind === 'finished' && 'outcome' in ending.result ? ending.result.outcome : undefined;
-    if (ended === outcome) return;
+    if (ending.kind === 'finished' && howItEnded(ending.result) === outcome) return;
     throw new Error(`not ${outcome}, but ${JSON.stringify(ending)}\n${await this.story(run.incidentId)}`);
   }
 
@@ -164,4 +173,17 @@ export class RecoverySite {
       .map((e) => `${e.at} ${e.kind}: ${e.sentence}`)
       .join('\n');
   }
+}
+
+const requestFor = (reason: string) => ({ source: 'operator', by: 'tester', reason }) as const;
+
+async function started(asked: Promise<StartAnswer>): Promise<Started> {
+  const answer = await asked;
+  if (answer.answer === 'busy') throw new Error(`busy: ${answer.summary}`);
+  return answer;
+}
+
+function howItEnded(result: object): unknown {
+  if ('outcome' in result) return result.outcome;
+  return 'phase' in result ? result.phase : undefined;
 }
