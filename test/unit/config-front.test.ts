@@ -1,4 +1,7 @@
 /** What the config says of the API and of who is told. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { channelName, checkConfig, isLoopback, problemText } from '../../workers/config';
 import { listenAt } from '../../workers/listen';
@@ -126,4 +129,17 @@ it('the environment says where to listen before the config does', async () => {
     loopback: false,
   });
   expect(() => listenAt(checked.config, { VMEDIC_API_LISTEN: 'nowhere' })).toThrow(/no address:port/);
+});
+
+it('a key that everybody may read is warned of, and a certificate is not: it is shown to whoever connects', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vmedic-front-'));
+  try {
+    for (const name of ['api.crt', 'api.key']) writeFileSync(join(folder, name), 'x\n', { mode: 0o644 });
+    const file = join(folder, 'vmedic.yaml');
+    const checked = await checkConfig(config({ api: { tls } }), file, { depth: 'machine', env: {} });
+    const found = (checked.ok ? checked.warnings : checked.problems).map((p) => `${p.where}: ${p.sentence}`);
+    expect(found.filter((f) => f.includes('api.tls'))).toEqual([expect.stringContaining('api.tls.key')]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

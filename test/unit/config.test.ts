@@ -256,13 +256,6 @@ describe('what only the machine can tell', () => {
     expect(resolveSecret('file:password', folder)).toEqual({ ok: true, value: 'hunter2' });
   });
 
-  it('a key that everybody may read is warned of, and a certificate is not: it is shown to whoever connects', async () => {
-    for (const name of ['api.crt', 'api.key']) writeFileSync(join(folder, name), 'x\n', { mode: 0o644 });
-    const api = { tls: { certificate: 'file:api.crt', key: 'file:api.key' } };
-    const found = await sentences({ ...withPassword('file:api.key'), api }, { depth: 'machine' });
-    expect(found.filter((f) => f.includes('api.tls'))).toEqual([expect.stringContaining('api.tls.key')]);
-  });
-
   it('what a fence agent says of its options is named with the device, and the agent never sees the password', async () => {
     const seen: unknown[] = [];
     const checkAgent = (agent: string, options: object): Promise<string[]> => {
