@@ -7,7 +7,7 @@
  * - A deadline is counted in ticks that this process really lived through. A machine that was suspended, or starved of CPU, does not
  *   wake up to find that every child "did not answer in time".
  * - Only young children count against the bound on children. One that has waited for long waits for its host and costs no CPU here, so
- *   hung hosts never use up the slots of the others. One that is listened to lives for minutes by intent, and counts for nothing.
+ *   hung hosts never use up the slots of the others. One that stays lives for minutes by intent, and counts for nothing.
  * - When the parent goes, everything goes.
  */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
@@ -35,14 +35,16 @@ interface Running {
   ageMs: number;
   readonly deadlineMs: number;
   exitCode: number | undefined;
-  /** The end of the turn of a child that is listened to; it is not ticked, because its deadline is no judgement. */
+  /** The end of the turn of a child that stays; it is not ticked, because its deadline is no judgement. */
   readonly turn: NodeJS.Timeout | undefined;
 }
 
 interface Order {
   readonly id: number;
   readonly request: ChildRequest;
-  readonly follows: boolean;
+  readonly stays: boolean;
+  /** Written to it before it was started. */
+  readonly early: string[];
 }
 
 const waiting: Order[] = [];
@@ -98,7 +100,7 @@ function spawned({ id, request }: Order): ChildProcessWithoutNullStreams | undef
 function start(order: Order): void {
   const child = spawned(order);
   if (child === undefined) return;
-  const { id, request, follows } = order;
+  const { id, request, stays, early } = order;
   const entry: Running = {
     id,
     child,
@@ -109,7 +111,7 @@ function start(order: Order): void {
     ageMs: 0,
     deadlineMs: request.deadlineMs,
     exitCode: undefined,
-    turn: follows ? setTimeout(() => cutShort(entry, 'deadline'), request.deadlineMs) : undefined,
+    turn: stays ? setTimeout(() => cutShort(entry, 'deadline'), request.deadlineMs) : undefined,
   };
   running.set(id, entry);
   child.once('error', (error) => {
@@ -122,12 +124,19 @@ function start(order: Order): void {
     entry.bytes += chunk.length;
     if (entry.bytes > outputBytesMax) cutShort(entry, 'output-too-large');
   };
-  const tellOf = (chunk: Buffer): void => tell({ kind: 'printed', id, text: chunk.toString('utf8') });
-  child.stdout.on('data', follows ? tellOf : collect(entry.out));
+  const telling =
+    (to: 'out' | 'err') =>
+    (text: string): void =>
+      tell({ kind: 'printed', id, to, text });
+  if (stays) {
+    child.stdout.setEncoding('utf8').on('data', telling('out'));
+    child.stderr.on('data', (chunk: Buffer) => telling('err')(chunk.toString('utf8')));
+  } else child.stdout.on('data', collect(entry.out));
   child.stderr.on('data', collect(entry.err));
   // A child that ends before it has read its input is no error of ours; its exit code tells.
   child.stdin.on('error', () => undefined);
-  child.stdin.end(request.stdin ?? '');
+  if (stays) for (const text of early) child.stdin.write(text);
+  else child.stdin.end(request.stdin ?? '');
   child.once('exit', (code, signalName) => {
     entry.exitCode = code ?? (signalName === null ? 255 : 128);
     killGroup(entry);
@@ -195,10 +204,17 @@ function cancel(id: number): void {
   if (entry !== undefined) cutShort(entry, 'cancelled');
 }
 
+function write(id: number, text: string): void {
+  const entry = running.get(id);
+  if (entry !== undefined) entry.child.stdin?.write(text);
+  else waiting.find((w) => w.id === id)?.early.push(text);
+}
+
 process.on('message', (message: ToGateway) => {
   if (message.kind === 'cancel') cancel(message.id);
+  else if (message.kind === 'write') write(message.id, message.text);
   else {
-    waiting.push({ id: message.id, request: message.request, follows: message.follows === true });
+    waiting.push({ id: message.id, request: message.request, stays: message.stays === true, early: [] });
     pump();
   }
 });

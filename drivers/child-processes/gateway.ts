@@ -16,11 +16,22 @@ export interface ChildGateway {
    * Listens to a child that prints for as long as it lives. Its deadline is the end of a turn and says nothing about anybody; standard output is
    * given to `printed` in pieces, and is not in the answer. Never rejects.
    */
-  follow(request: FollowRequest, printed: (text: string) => void, signal: AbortSignal): Promise<ChildEnd>;
+  follow(request: FollowRequest, printed: Printed, signal: AbortSignal): Promise<ChildEnd>;
+  /** The same of a child that is spoken with. An open talk keeps nobody's process alive. */
+  talk(request: FollowRequest, printed: Printed, signal: AbortSignal): ChildTalk;
   /** Ends the gateway and every child with it. */
   close(): Promise<void>;
   /** The gateway's process id while it runs. */
   readonly pid: number | undefined;
+}
+
+/** `to` is the child's standard output or error. */
+export type Printed = (text: string, to: 'out' | 'err') => void;
+
+export interface ChildTalk {
+  /** To its standard input. What is written to a child that has ended is lost. */
+  write(text: string): void;
+  readonly ended: Promise<ChildEnd>;
 }
 
 export interface GatewayOptions {
@@ -41,8 +52,10 @@ interface Call {
   readonly id: number;
   readonly request: ChildRequest;
   readonly settle: (end: ChildEnd) => void;
-  /** Set for a child that is listened to. */
-  readonly printed: ((text: string) => void) | undefined;
+  /** Set for a child that stays. */
+  readonly printed: Printed | undefined;
+  /** Written before it was handed over. */
+  readonly unsent: string[];
   handedOver: boolean;
   groupPid: number | undefined;
   guard: NodeJS.Timeout | undefined;
@@ -72,20 +85,35 @@ class ForkedGateway implements ChildGateway {
   }
 
   run(request: ChildRequest, signal: AbortSignal): Promise<ChildEnd> {
-    return this.begin(request, undefined, signal);
+    return this.begin(this.nextId++, request, undefined, signal);
   }
 
-  follow(request: FollowRequest, printed: (text: string) => void, signal: AbortSignal): Promise<ChildEnd> {
-    return this.begin(request, printed, signal);
+  follow(request: FollowRequest, printed: Printed, signal: AbortSignal): Promise<ChildEnd> {
+    return this.begin(this.nextId++, request, printed, signal);
   }
 
-  private begin(request: ChildRequest, printed: Call['printed'], signal: AbortSignal): Promise<ChildEnd> {
+  talk(request: FollowRequest, printed: Printed, signal: AbortSignal): ChildTalk {
+    const id = this.nextId++;
+    return { write: (text) => this.write(id, text), ended: this.begin(id, request, printed, signal) };
+  }
+
+  private write(id: number, text: string): void {
+    const call = this.calls.get(id);
+    if (call?.handedOver === true) this.send({ kind: 'write', id, text });
+    else call?.unsent.push(text);
+  }
+
+  private begin(
+    id: number,
+    request: ChildRequest,
+    printed: Printed | undefined,
+    signal: AbortSignal,
+  ): Promise<ChildEnd> {
     if (this.closed) return Promise.resolve({ ended: 'not-started', why: 'the gateway is closed' });
     if (signal.aborted)
       return Promise.resolve({ ended: 'not-started', why: 'cancelled before it was started' });
     manyMayListen(signal);
     return new Promise((resolve) => {
-      const id = this.nextId++;
       const onAbort = (): void => this.cancel(id);
       const settle = (end: ChildEnd): void => {
         const call = this.calls.get(id);
@@ -98,7 +126,7 @@ class ForkedGateway implements ChildGateway {
       };
       const call: Call = {
         ...{ id, request, settle, printed },
-        ...{ handedOver: false, groupPid: undefined, guard: undefined },
+        ...{ unsent: [], handedOver: false, groupPid: undefined, guard: undefined },
       };
       this.calls.set(id, call);
       signal.addEventListener('abort', onAbort, { once: true });
@@ -134,7 +162,9 @@ class ForkedGateway implements ChildGateway {
       child.kill('SIGKILL');
     }, call.request.deadlineMs + stuckAfterMs);
     const { id, request, printed } = call;
-    this.send({ kind: 'run', id, request, ...(printed !== undefined && { follows: true }) });
+    if (printed !== undefined) call.guard.unref();
+    this.send({ kind: 'run', id, request, ...(printed !== undefined && { stays: true }) });
+    for (const text of call.unsent.splice(0)) this.send({ kind: 'write', id, text });
   }
 
   private send(message: ToGateway): void {
@@ -163,7 +193,7 @@ class ForkedGateway implements ChildGateway {
       const call = this.calls.get(message.id);
       if (call === undefined) return;
       if (message.kind === 'started') call.groupPid = message.pid;
-      else if (message.kind === 'printed') call.printed?.(message.text);
+      else if (message.kind === 'printed') call.printed?.(message.text, message.to);
       else call.settle(message.end);
     });
     child.once('error', () => this.died(child));
@@ -189,9 +219,9 @@ class ForkedGateway implements ChildGateway {
     this.holdOrFreeEventLoop();
   }
 
-  /** An idle gateway keeps nobody's process alive. */
+  /** A gateway that is idle, or only listened to, keeps nobody's process alive. */
   private holdOrFreeEventLoop(): void {
-    const busy = this.calls.size > 0;
+    const busy = [...this.calls.values()].some((c) => c.printed === undefined);
     if (busy) this.restartTimer?.ref();
     else this.restartTimer?.unref();
     if (this.child === undefined) return;

@@ -11,7 +11,7 @@ export interface ChildRequest {
   readonly deadlineMs: number;
 }
 
-/** Of a child that is there to be listened to: what it prints is handed over as it comes, and it takes nobody's slot. */
+/** Of a child that stays: what it prints is handed over as it comes, its standard input stays open, and it takes nobody's slot. */
 export type FollowRequest = Pick<ChildRequest, 'command' | 'args' | 'env' | 'deadlineMs'>;
 
 /**
@@ -39,12 +39,13 @@ export type ToGateway =
       readonly kind: 'run';
       readonly id: number;
       readonly request: ChildRequest;
-      /** What it prints is told by `printed`. */
-      readonly follows?: true;
+      /** It stays: what it prints is told by `printed`, and `write` speaks to it. */
+      readonly stays?: true;
     }
+  | { readonly kind: 'write'; readonly id: number; readonly text: string }
   | { readonly kind: 'cancel'; readonly id: number };
 
 export type FromGateway =
   | { readonly kind: 'started'; readonly id: number; readonly pid: number }
-  | { readonly kind: 'printed'; readonly id: number; readonly text: string }
+  | { readonly kind: 'printed'; readonly id: number; readonly to: 'out' | 'err'; readonly text: string }
   | { readonly kind: 'ended'; readonly id: number; readonly end: ChildEnd };

@@ -15,6 +15,7 @@ import type { ObservedVm, Timestamp } from '../../domain/observations';
 import { Lane } from '../child-processes/lane';
 import { manyMayListen } from '../child-processes/signals';
 import type { Virsh, VirshAnswer } from './virsh';
+import type { VirshSession } from './virsh-session';
 import { errorSentence, parseDomstats, parseUuidNames, parseUuids, stateOf } from './virsh-text';
 
 export interface Deadlines {
@@ -87,6 +88,8 @@ export class HostConnection {
     private readonly virsh: Virsh,
     readonly deadlines: Deadlines,
     concurrency: Concurrency,
+    /** Answers reads of the whole host while all is well; every one has a child of its own when left out. */
+    private readonly session?: VirshSession,
   ) {
     const { queueMax, waitMsMax } = concurrency;
     this.snapshots = new Lane(host, { atOnce: 1, queueMax, waitMsMax });
@@ -170,11 +173,7 @@ export class HostConnection {
     let disagreement = '';
     for (let tries = 0; tries < readTriesMax; tries++) {
       const observedAt = new Date().toISOString();
-      const answer = await this.guarded(
-        snapshotCommands,
-        { deadlineMs: this.deadlines.readMs, readOnly: true },
-        signal,
-      );
+      const answer = await this.everything(signal);
       if (answer.kind === 'silent') throw await this.whySilent(signal);
       if (answer.kind !== 'answered') throw this.unreachable(answer, signal);
       if (answer.errors !== '')
@@ -187,6 +186,16 @@ export class HostConnection {
       host: this.host,
       detail: `its lists disagreed ${readTriesMax} times in a row: ${disagreement}`,
     });
+  }
+
+  /** By the virsh that stays, where it answers well and at once; by one of its own in every other case. */
+  private async everything(signal: AbortSignal): Promise<VirshAnswer> {
+    const sections = await this.session?.ask(snapshotCommands, signal);
+    if (sections !== undefined) return { kind: 'answered', sections, errors: '' };
+    const options = { deadlineMs: this.deadlines.readMs, readOnly: true };
+    const answer = await this.guarded(snapshotCommands, options, signal);
+    if (answer.kind === 'answered' && answer.errors === '') this.session?.begin();
+    return answer;
   }
 
   /** Statistics were not answered. A daemon whose workers hang still answers the plain list: degraded, not dead. */

@@ -3,6 +3,7 @@
  * children is ever told again: so an end is a hint as well, and what the events say is not even read.
  */
 import type { ChildGateway } from '../child-processes/gateway';
+import { keepalive } from './virsh';
 
 export interface FollowedHost {
   readonly gateway: ChildGateway;
@@ -17,8 +18,8 @@ const childMs = 600_000;
 const connectedMs = 5_000;
 const restartMs = { first: 1_000, max: 30_000 } as const;
 
-/** `-k2 -K2`: a connection on which nothing answers for 4 s ends by itself. Read-only: it can never act. */
-const listening = ['-q', '-r', '-k2', '-K2'];
+/** Read-only: it can never act. */
+const listening = ['-q', '-r', ...keepalive];
 
 /** Until the signal is aborted. Never throws. */
 export async function followEvents(
@@ -31,7 +32,8 @@ export async function followEvents(
   const isOver = (): boolean => signal.aborted;
   while (!isOver()) {
     const begunMs = performance.now();
-    const end = await gateway.follow({ command: program, args, deadlineMs: childMs }, heard, signal);
+    const printed = (_text: string, to: 'out' | 'err'): void => (to === 'out' ? heard() : undefined);
+    const end = await gateway.follow({ command: program, args, deadlineMs: childMs }, printed, signal);
     if (isOver()) return;
     const wasConnected = end.ended === 'deadline' || performance.now() - begunMs >= connectedMs;
     if (wasConnected) {

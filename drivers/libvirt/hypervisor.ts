@@ -24,6 +24,7 @@ import { type HypervisorSign, probeDaemon } from './probe';
 import { ScratchFiles } from './scratch-files';
 import { sshTransport } from './ssh-transport';
 import { quoted, Virsh, type VirshAnswer } from './virsh';
+import { VirshSession } from './virsh-session';
 import { anotherJobHoldsIt, errorSentence, lockHeldIn, noSuchDomain } from './virsh-text';
 
 export interface LibvirtOptions {
@@ -65,19 +66,21 @@ class Libvirt implements LibvirtHypervisor {
   private readonly poolOf: PoolOf;
   private readonly files = new ScratchFiles();
   private readonly ssh = sshTransport();
+  private readonly over = new AbortController();
 
   constructor(private readonly options: LibvirtOptions) {
     this.gateway = options.gateway ?? openChildGateway();
     this.deadlines = { ...libvirtDeadlines, ...options.deadlines };
     this.poolOf = options.poolOf ?? (() => undefined);
     const concurrency = { ...libvirtConcurrency, ...options.concurrency };
-    const virsh = new Virsh(this.gateway, options.virsh ?? 'virsh');
-    this.connections = new Map(
-      options.hosts.map(({ id, uri }) => [
-        id,
-        new HostConnection(id, this.ssh.uri(uri), virsh, deadlinesFor(uri, this.deadlines), concurrency),
-      ]),
-    );
+    const program = options.virsh ?? 'virsh';
+    const virsh = new Virsh(this.gateway, program);
+    const connection = (id: HostId, written: string): HostConnection => {
+      const uri = this.ssh.uri(written);
+      const session = new VirshSession({ gateway: this.gateway, program, uri }, this.over.signal);
+      return new HostConnection(id, uri, virsh, deadlinesFor(written, this.deadlines), concurrency, session);
+    };
+    this.connections = new Map(options.hosts.map(({ id, uri }) => [id, connection(id, uri)]));
   }
 
   probe(host: HostId, signal: AbortSignal): Promise<HypervisorSign> {
@@ -273,6 +276,7 @@ class Libvirt implements LibvirtHypervisor {
   }
 
   async close(): Promise<void> {
+    this.over.abort();
     if (this.options.gateway === undefined) await this.gateway.close();
     this.ssh.close();
     await this.files.close();

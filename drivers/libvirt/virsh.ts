@@ -38,7 +38,7 @@ export interface VirshCall {
 export const quoted = (argument: string): string => `'${argument.replaceAll("'", `'"'"'`)}'`;
 
 /** Ends a hung open connection after 4 s by itself; a connection that never opens is ended by the deadline. */
-const keepalive = ['-k2', '-K2'];
+export const keepalive = ['-k2', '-K2'];
 
 export class Virsh {
   constructor(
@@ -78,6 +78,10 @@ export class Virsh {
   }
 }
 
+/** What each command printed, without the empty lines around it. */
+export const sectionsOf = (pieces: readonly string[]): string[] =>
+  pieces.map((s) => s.replace(/^\n+|\n+$/g, ''));
+
 function read(pieces: readonly string[], errors: string, commands: number): VirshAnswer {
   const sections = pieces.slice(0, -1);
   const trouble = connectionTrouble(errors);
@@ -88,7 +92,7 @@ function read(pieces: readonly string[], errors: string, commands: number): Virs
     return { kind: 'broken', detail: errorSentence(errors) || 'virsh ended early', sections };
   return {
     kind: 'answered',
-    sections: sections.map((s) => s.replace(/^\n+|\n+$/g, '')),
+    sections: sectionsOf(sections),
     errors: errors.trim(),
   };
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ChildGateway, openChildGateway } from '../../drivers/child-processes';
+import { type ChildGateway, openChildGateway, type Printed } from '../../drivers/child-processes';
 import { Lane } from '../../drivers/child-processes/lane';
 import { hostId } from '../../domain/ids';
 import { eventually, faultCode, notAborted, within } from './contract';
@@ -204,13 +204,9 @@ it('lets no hung child take the slot of another for long', async () => {
   await narrow.close();
 }, 30_000);
 
-describe('a child that is listened to', () => {
-  const follow = (
-    script: string,
-    printed: (text: string) => void,
-    signal = notAborted(),
-    deadlineMs = 60_000,
-  ) => gateway.follow({ command: 'sh', args: ['-c', script], deadlineMs }, printed, signal);
+describe('a child that stays', () => {
+  const follow = (script: string, printed: Printed, signal = notAborted(), deadlineMs = 60_000) =>
+    gateway.follow({ command: 'sh', args: ['-c', script], deadlineMs }, printed, signal);
 
   it('is heard while it lives, line by line, and nothing of it is kept', async () => {
     let heard = '';
@@ -228,8 +224,25 @@ describe('a child that is listened to', () => {
   });
 
   it('says how it ended by itself, and why', async () => {
-    const end = await follow('echo lost >&2; exit 1', () => undefined);
-    expect(end).toMatchObject({ ended: 'exit', code: 1, stderr: 'lost\n' });
+    const said: string[] = [];
+    const end = await follow('echo lost >&2; exit 1', (text, to) => said.push(`${to}: ${text}`));
+    expect(end).toMatchObject({ ended: 'exit', code: 1 });
+    expect(said.join('')).toBe('err: lost\n');
+  });
+
+  it('hears what it is told, in order, also what was said before it was there', async () => {
+    let heard = '';
+    const giveUp = new AbortController();
+    const request = { command: 'cat', args: [], deadlineMs: 60_000 };
+    const talk = gateway.talk(request, (text) => (heard += text), giveUp.signal);
+    talk.write('one ');
+    await eventually(20_000, async () => heard === 'one ');
+    talk.write('two ');
+    talk.write('three');
+    await eventually(20_000, async () => heard === 'one two three');
+    giveUp.abort();
+    expect((await talk.ended).ended).toBe('cancelled');
+    talk.write('to nobody');
   });
 
   it('takes nobody’s slot', async () => {
