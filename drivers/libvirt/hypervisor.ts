@@ -37,6 +37,8 @@ export interface LibvirtOptions {
   readonly concurrency?: Partial<Concurrency>;
   /** The virsh program. */
   readonly virsh?: string;
+  /** Whether one virsh stays for each host; it does when left out. */
+  readonly stays?: boolean;
 }
 
 export interface LibvirtHypervisor extends HypervisorPort, HintsPort {
@@ -77,7 +79,10 @@ class Libvirt implements LibvirtHypervisor {
     const virsh = new Virsh(this.gateway, program);
     const connection = (id: HostId, written: string): HostConnection => {
       const uri = this.ssh.uri(written);
-      const session = new VirshSession({ gateway: this.gateway, program, uri }, this.over.signal);
+      const session =
+        options.stays === false
+          ? undefined
+          : new VirshSession({ gateway: this.gateway, program, uri }, this.over.signal);
       return new HostConnection(id, uri, virsh, deadlinesFor(written, this.deadlines), concurrency, session);
     };
     this.connections = new Map(options.hosts.map(({ id, uri }) => [id, connection(id, uri)]));

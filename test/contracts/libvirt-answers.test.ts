@@ -39,7 +39,9 @@ function virshSaying(
     `echo . >> ${join(folder, 'calls')}`,
   ];
   writeFileSync(program, lines.join('\n') + '\n', { mode: 0o755 });
-  return createLibvirtHypervisor({ gateway, hosts: [{ id: host, uri: 'test:///x' }], virsh: program });
+  // None stays: the program is written anew for each case, which it may not be while it runs.
+  const hosts = [{ id: host, uri: 'test:///x' }];
+  return createLibvirtHypervisor({ gateway, hosts, virsh: program, stays: false });
 }
 const quote = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
 
