@@ -19,6 +19,7 @@ import { type Concurrency, type Deadlines, HostConnection } from './connection';
 import { readDefinitions } from './definitions';
 import { followEvents } from './follow';
 import type { PoolOf } from './domain-xml';
+import { whoRuns } from './lock-holder';
 import { ok, outcomeOf, refused, type Refusal, settledBeforeFreeing, settledBeforeStart } from './outcomes';
 import { type HypervisorSign, probeDaemon } from './probe';
 import { ScratchFiles } from './scratch-files';
@@ -338,7 +339,8 @@ class Libvirt implements LibvirtHypervisor {
     if (/^running\b/.test(state)) return ok;
     const lock = lockHeldIn(answer.errors);
     if (lock !== undefined) {
-      const holder = await this.whoRuns(vm, host, signal);
+      const others = [...this.connections.values()].filter((c) => c.host !== host);
+      const holder = await whoRuns(others, vm, signal);
       return refused(fault('LOCK_HELD', { vm: name, host, path: lock.path ?? 'not named', holder }));
     }
     const unknown = (detail: string): ActOutcome => ({
@@ -349,28 +351,6 @@ class Libvirt implements LibvirtHypervisor {
     // Another job holds this very VM: most likely an earlier start of ours, which may still come to its end.
     if (anotherJobHoldsIt.test(answer.errors)) return unknown(errorSentence(answer.errors));
     return refused(fault('START_REFUSED', { host, vm: name, detail: errorSentence(answer.errors) }));
-  }
-
-  /** The host that lists the VM as active, if one does. Asked only to name it: who holds the lock was decided by the lock. */
-  private async whoRuns(vm: VmId, except: HostId, signal: AbortSignal): Promise<string> {
-    const others = [...this.connections.values()].filter((c) => c.host !== except);
-    const answers = await Promise.all(
-      others.map(async (c) => {
-        try {
-          const seen = (await c.snapshot(signal)).vms.find((v) => v.vmId === vm);
-          return { host: c.host, says: seen === undefined || seen.state === 'shut-off' ? 'not' : seen.state };
-        } catch (error) {
-          // A host that does not answer may be the holder: it is named as such.
-          if (error instanceof DriverFault || signal.aborted) return { host: c.host, says: 'silent' };
-          throw error;
-        }
-      }),
-    );
-    const active = answers.filter((a) => a.says !== 'not' && a.says !== 'silent');
-    if (active.length > 0) return active.map((a) => `${a.host} (says "${a.says}")`).join(' and ');
-    const silent = answers.filter((a) => a.says === 'silent').map((a) => a.host);
-    if (silent.length > 0) return `somebody not known; ${silent.join(', ')} could not be asked`;
-    return 'somebody not known: no host lists this VM as active';
   }
 
   /** It was started between the look and the undefine, which made it transient: its definition is put back. */
