@@ -64,7 +64,7 @@ async function resumed(env: Environment, vm: VmRecord, order: FreeOrder): Promis
     if (outcome.kind !== 'ok' && outcome.kind !== 'unknown') break;
     await pause(lookEveryMs);
   }
-  return { kind: 'not-yet', why: whyNot(outcome, `it stands paused on ${on} as before`) };
+  return { kind: 'not-yet', why: whyNot(outcome, 'it went on, and is paused again: its disk still fails') };
 }
 
 async function ended(env: Environment, vm: VmRecord, { on, incidentId }: FreeOrder): Promise<Freed> {

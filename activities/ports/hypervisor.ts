@@ -47,7 +47,10 @@ export interface HypervisorPort {
     persistent: boolean,
     signal: AbortSignal,
   ): Promise<ActOutcome>;
-  /** Lets a VM go on that stands paused on the permit's target. Running there already is `ok`; at rest or gone is `refused`. */
+  /**
+   * Lets a VM go on that stands paused on the permit's target. `ok`: it was let go on, or runs there already; it may stand paused again at
+   * once, when its disk still fails. At rest or gone is `refused`.
+   */
   resume(permit: ResumePermit, signal: AbortSignal): Promise<ActOutcome>;
   /** Ends the process of a VM that stands paused there, as a crash would. Not there, or at rest, is `ok`; one that runs is `refused`. */
   endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;

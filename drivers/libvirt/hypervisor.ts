@@ -20,7 +20,15 @@ import { readDefinitions } from './definitions';
 import { followEvents } from './follow';
 import type { PoolOf } from './domain-xml';
 import { whoRuns } from './lock-holder';
-import { ok, outcomeOf, refused, type Refusal, settledBeforeFreeing, settledBeforeStart } from './outcomes';
+import {
+  freed,
+  ok,
+  outcomeOf,
+  refused,
+  type Refusal,
+  settledBeforeFreeing,
+  settledBeforeStart,
+} from './outcomes';
 import { type HypervisorSign, probeDaemon } from './probe';
 import { ScratchFiles } from './scratch-files';
 import { sshTransport } from './ssh-transport';
@@ -208,14 +216,7 @@ class Libvirt implements LibvirtHypervisor {
     if (settled !== undefined) return settled;
     const commands = [`${call} ${vm}`, `domstate ${vm} --reason`];
     const answer = await this.send(connection, check, commands, this.deadlines.defineMs, signal);
-    const name = before.seen?.name ?? vm;
-    if (answer.kind !== 'answered') return outcomeOf(answer, call, host, name);
-    // A transient one is gone with its process, and virsh says of it that there is no such domain.
-    const state = (answer.sections[1] ?? '').trim();
-    const done = call === 'resume' ? /^running\b/.test(state) : /^(shut off\b|$)/.test(state);
-    if (done && (call === 'resume' || answer.errors === '' || noSuchDomain.test(answer.errors))) return ok;
-    const detail = answer.errors === '' ? `it is "${state}" now` : errorSentence(answer.errors);
-    return refused(fault('PAUSED_VM_REFUSED', { host, vm: name, detail }));
+    return freed(host, before.seen?.name ?? vm, call, answer);
   }
 
   async undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {

@@ -4,6 +4,7 @@ import { type Fault, fault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
 import type { ObservedVm } from '../../domain/observations';
 import type { VirshAnswer } from './virsh';
+import { errorSentence, noSuchDomain } from './virsh-text';
 
 export type Refusal = Extract<ActOutcome, { kind: 'refused' }>;
 export const ok: ActOutcome = { kind: 'ok' };
@@ -61,4 +62,23 @@ export function settledBeforeFreeing(
   if (call === 'destroy' ? atRest : seen?.state === 'running') return ok;
   const is = seen === undefined ? 'not there' : `${seen.state} (${seen.reason})`;
   return refused(fault('PAUSED_VM_REFUSED', { host, vm: seen?.name ?? vm, detail: `it is ${is}` }));
+}
+
+/** What became of a paused VM that was to go on, or to end: by what virsh said of the act, and of the VM right after it. */
+export function freed(
+  host: HostId,
+  vm: string,
+  call: 'resume' | 'destroy',
+  answer: VirshAnswer | ActOutcome,
+): ActOutcome {
+  if (answer.kind !== 'answered') return outcomeOf(answer, call, host, vm);
+  const { sections, errors } = answer;
+  const state = (sections[1] ?? '').trim();
+  if (call === 'resume') {
+    // Where its disk still fails it stands paused again within milliseconds of having been let go on.
+    if (/^running\b/.test(state) || (/^paused\b/.test(state) && errors === '')) return ok;
+    // A transient one is gone with its process, and virsh says of it that there is no such domain.
+  } else if (/^(shut off\b|$)/.test(state) && (errors === '' || noSuchDomain.test(errors))) return ok;
+  const detail = errors === '' ? `it is "${state}" now` : errorSentence(errors);
+  return refused(fault('PAUSED_VM_REFUSED', { host, vm, detail }));
 }

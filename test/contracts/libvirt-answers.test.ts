@@ -8,6 +8,7 @@ import type { StartPermit } from '../../domain/evidence';
 import { hostId, vmId } from '../../domain/ids';
 import { testGateway } from '../support/driver-lab';
 import { faultCode, notAborted } from './contract';
+import { resumePermitFor } from './permits';
 
 const host = hostId('h');
 const id = '00000001-0000-4000-8000-000000000001';
@@ -146,6 +147,21 @@ it('does not take a start for refused while another job, perhaps an earlier star
   ).toBe('unknown');
   // The control: a refusal of its own is one.
   expect(await outcome('error: Failed to start domain one\nerror: no space left\n')).toBe('refused');
+});
+
+it.each([
+  ['ok', 'that was let go on, and whose next write failed at once', ''],
+  ['refused', 'that was not let go on', 'error: Failed to resume domain one\nerror: internal error\n'],
+])('calls it %s to resume a VM %s', async (kind, _, words) => {
+  const program = join(folder, 'virsh');
+  virshSaying(['', 'paused (I/O error)'], { errors: words });
+  const answering = readFileSync(program, 'utf8');
+  const paused = "Domain: 'one'\n  state.state=3\n  state.reason=5\n";
+  const port = virshSaying([paused, `${id} one\n`, `${id}\n`, '', '']);
+  const listing = readFileSync(program, 'utf8').replace('#!/bin/sh\n', '');
+  const both = `#!/bin/sh\ncase "$*" in *domstats*)\n${listing}exit;; esac\n${answering}`;
+  writeFileSync(program, both, { mode: 0o755 });
+  expect((await port.resume(resumePermitFor(vmId(id), host), notAborted())).kind).toBe(kind);
 });
 
 it('does not call a host silent, refused or hung because virsh is missing here', async () => {
