@@ -1,5 +1,5 @@
 /** A host with LVM of its own, a small machine of the storage lab: what a driver does there is done by a real kernel. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DriverFault } from '../../domain/faults';
 import { hostId, poolId } from '../../domain/ids';
@@ -82,25 +82,38 @@ export class LvmHost {
     await this.guest.ready();
   }
 
+  /**
+   * Powers another host on with disks that bear what these bear now: the same group and the same volumes to LVM, as if both were cabled to them.
+   * What is written afterwards only the one has that wrote it.
+   */
+  async join(name: string): Promise<StorageGuest> {
+    const other = this.lab.guest(name);
+    await this.run('sync');
+    for (const slot of slots)
+      copyFileSync(join(this.guest.folder, `${slot}.raw`), join(other.folder, `${slot}.raw`));
+    await this.lab.up([name]);
+    return other;
+  }
+
   async close(): Promise<void> {
     await this.lab.down();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
-/** Group `vmvg` over three disks, nothing activated at boot; `vm1` lies on all of them. */
-export async function openLvmHost(): Promise<LvmHost> {
+const slots = ['d1', 'd2', 'd3'] as const;
+
+/**
+ * Group `vmvg` over three disks, nothing activated at boot; `vm1` lies on all of them. `others`: further hosts that stay off until `join`.
+ */
+export async function openLvmHost(others: readonly string[] = []): Promise<LvmHost> {
   const folder = mkdtempSync('/tmp/vml-');
+  const disks = slots.map((name) => ({ name, mebibytes: 160 }));
   const lab = await createStorageLab({
     folder: join(folder, 'l'),
-    guests: [
-      {
-        ...{ name: 'lvm', role: 'lvm' },
-        disks: ['d1', 'd2', 'd3'].map((name) => ({ name, mebibytes: 160 })),
-      },
-    ],
+    guests: ['lvm', ...others].map((name) => ({ ...{ name, role: 'lvm' }, disks })),
   });
-  await lab.up();
+  await lab.up(['lvm']);
   const host = new LvmHost(lab, lab.guest('lvm'), folder);
   await host.run(
     [

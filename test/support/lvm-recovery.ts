@@ -34,14 +34,17 @@ export class LvmRecovery extends RecoverySite {
     super(...site);
   }
 
-  static async open(): Promise<LvmRecovery> {
-    const host = await openLvmHost();
+  /** `others`: further hosts that see the same volumes and run nothing. */
+  static async open(others: readonly string[] = []): Promise<LvmRecovery> {
+    const host = await openLvmHost(others);
     const close = (): Promise<void> => host.close();
     try {
       const { lab } = host;
       for (const vm of vms) await make(host, vm);
+      for (const name of others) await host.join(name);
       await lab.bmcsUp();
-      const cluster = { id: 'lab', hosts: [hostOfGuest(lab, VOLUME_HOST, [POOL])] };
+      const hosts = [VOLUME_HOST, ...others].map((name) => hostOfGuest(lab, name, [POOL]));
+      const cluster = { id: 'lab', hosts };
       const pool = { id: POOL, type: 'lvm', path: '/dev/vmvg', lockStrategy: 'none' };
       const health = { default: { kind: 'console', pattern: 'VMEDIC-BEAT seq=', timeout: '120s' } };
       const config = { version: 1, clusters: [cluster], pools: [pool], health };
@@ -92,6 +95,14 @@ export class LvmRecovery extends RecoverySite {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  }
+
+  /** By hand, where it does not run. */
+  async start(name: Name): Promise<void> {
+    if ((await this.running()).includes(name)) return;
+    const before = await this.beats(name);
+    await this.host.guest.run(`virsh -q start ${name}`, START_MS);
+    await waitFor(`${name} to beat`, BEAT_MS, async () => (await this.beats(name)) > before);
   }
 
   printed(name: Name): Promise<string> {
