@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mulberry32 } from '../../drivers/simulated/sample-world';
 import { type Mode, modes } from '../support/move-modes';
+import { sampleSeed } from '../support/seeded-sample';
 import { SupervisedWorker } from '../support/supervised-worker';
 import { describeOnVcenter } from '../support/vcenter';
 import { type At, moveCalls, strikeFile } from '../support/vcenter-hooks';
@@ -21,7 +22,6 @@ import {
 } from '../support/vcenter-moves';
 
 const soak = process.env['VMEDIC_SOAK'] === 'true';
-const seed = Number(process.env['VMEDIC_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
 /** Before the order is sent, with the intent written; before the record is switched; and after each call, with its answer known to nobody. */
 const moments: readonly At[] = [
@@ -81,12 +81,12 @@ describeOnVcenter('a volume move whose worker is killed', () => {
       expect(worker.deaths).toBeGreaterThanOrEqual(mode.name === 'target full' ? 1 : 3);
     });
   else {
-    const random = mulberry32(seed);
+    const random = mulberry32(sampleSeed);
     const cases = ['honest', 'half, says done'].map((name) => ({
       mode: modes.find((m) => m.name === name) as Mode,
       at: moments[Math.floor(random() * (moments.length - 1))] as At,
     }));
-    it.each(cases)(`$at.when $at.call, $mode.name [seed ${seed}]`, async ({ mode, at }) => {
+    it.each(cases)(`$at.when $at.call, $mode.name [seed ${sampleSeed}]`, async ({ mode, at }) => {
       await begin(1);
       expect(await survived(mode, at)).toEqual([]);
       expect([asked(), worker.deaths]).toEqual([0, 1]);

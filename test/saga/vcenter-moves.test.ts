@@ -4,8 +4,8 @@
  * shares no code with the client finds, and no bytes are lost. CI runs each mode once and a sample that the date seeds; `make soak` the product.
  */
 import { workflowIds } from '../../domain/ids';
-import { mulberry32 } from '../../drivers/simulated/sample-world';
 import { type Mode, modes } from '../support/move-modes';
+import { sampleSeed, seededSample } from '../support/seeded-sample';
 import { describeOnVcenter } from '../support/vcenter';
 import { type At, moveCalls, type MoveHook } from '../support/vcenter-hooks';
 import {
@@ -19,7 +19,6 @@ import {
 } from '../support/vcenter-moves';
 
 const soak = process.env['VMEDIC_SOAK'] === 'true';
-const seed = Number(process.env['VMEDIC_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 
 type Kind = 'abort' | 'session';
 interface Cut extends At {
@@ -30,12 +29,6 @@ const cuts: readonly Cut[] = (['abort', 'session'] as const).flatMap((kind) =>
   moveCalls.flatMap((call) => (['before', 'after'] as const).map((when) => ({ kind, call, when }))),
 );
 const product = modes.flatMap((mode) => cuts.map((cut) => ({ mode, cut })));
-
-function sample<T>(all: readonly T[], size: number): T[] {
-  const random = mulberry32(seed);
-  const left = [...all];
-  return Array.from({ length: size }, () => left.splice(Math.floor(random() * left.length), 1)[0] as T);
-}
 
 let world: MoveWorld;
 /** Of the case that runs: one at a time. */
@@ -126,11 +119,11 @@ if (soak)
   });
 else
   describeOnVcenter('a volume move, interrupted', () => {
-    const cases = sample(product, 8);
+    const cases = seededSample(product, 8);
     beforeAll(() => begin(cases.length));
     afterAll(() => world.close());
     it.each(cases.map(({ mode, cut }) => [`${mode.name}, ${title(cut)}`, mode, cut] as const))(
-      `%s [seed ${seed}]`,
+      `%s [seed ${sampleSeed}]`,
       async (_, mode, cut) => {
         expect(await interrupted(mode, cut)).toEqual([]);
       },

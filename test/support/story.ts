@@ -4,7 +4,14 @@ import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/clie
 import { CancelledFailure } from '@temporalio/common';
 import { type FenceEvidence, evidenceFromReadings, isRefused } from '../../domain/evidence';
 import { findHost } from '../../domain/fleet';
-import { evidenceId, incidentId, type IncidentId, workflowIds } from '../../domain/ids';
+import {
+  evidenceId,
+  type HostId,
+  incidentId,
+  type IncidentId,
+  type VmId,
+  workflowIds,
+} from '../../domain/ids';
 import type { TimelineEntry } from '../../domain/records';
 import type { fenceHost } from '../../workflows';
 import {
@@ -60,6 +67,23 @@ export function untilVmPhase(run: WorkflowHandle, phase: VmStatus['phase']): Pro
     const status = await vmStatusOf(run);
     return status.phase === phase && status;
   });
+}
+
+/** The hosts on which the VM runs in the world, whatever anybody believes. */
+export const runsOn = (system: RecoverySystem, vm: VmId): HostId[] =>
+  system.controls
+    .snapshot()
+    .processes.filter((p) => p.vmId === vm && p.endedSeq === undefined)
+    .map((p) => p.hostId);
+
+/** Some rounds of the watch over this host, so that what was to happen by now has happened. */
+export async function watchRounds(system: RecoverySystem, letter: string, count = 6): Promise<void> {
+  const lists = (): number =>
+    system.controls
+      .journal()
+      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host(letter)).length;
+  const before = lists();
+  await eventually(`${count} looks at ${letter}`, () => lists() >= before + count);
 }
 
 /** A person, with a reason unless the test says otherwise. */

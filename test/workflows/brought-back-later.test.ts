@@ -5,7 +5,7 @@ import type { WorldSpec } from '../../drivers/simulated/world-spec';
 import { abortUpdate } from '../../workflows/messages';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
-import { actsOn, eventually, said, systems } from '../support/story';
+import { actsOn, eventually, runsOn, said, systems, watchRounds } from '../support/story';
 
 const begin = systems();
 
@@ -23,32 +23,17 @@ const tight =
     return { ...world, hosts: [a, roomFor(b, 2 + room), roomFor(c, 2)] };
   };
 
-const places = (system: RecoverySystem, vm: VmId): string[] =>
-  system.controls
-    .snapshot()
-    .processes.filter((p) => p.vmId === vm && p.endedSeq === undefined)
-    .map((p) => p.hostId);
-
 const closedHost = (system: RecoverySystem) =>
   eventually('the incident of the host closed', async () =>
     (await system.inventory.incidents({ hostId: system.host('a') })).find((i) => i.closedAt !== undefined),
   );
-
-async function rounds(system: RecoverySystem, count = 20): Promise<void> {
-  const lists = (): number =>
-    system.controls
-      .journal()
-      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host('b')).length;
-  const before = lists();
-  await eventually(`${count} looks`, () => lists() >= before + count);
-}
 
 async function leftWithoutRoom(room = 1) {
   const system = await begin({ spec: tight(room) });
   await system.watch();
   system.controls.cutPower(system.host('a'));
   expect(await closedHost(system)).toMatchObject({ outcome: 'partially-recovered' });
-  const down = system.vmsOf('a').filter((vm) => places(system, vm).length === 0);
+  const down = system.vmsOf('a').filter((vm) => runsOn(system, vm).length === 0);
   return { system, down };
 }
 
@@ -65,7 +50,7 @@ it('starts a VM that found no room once a place is free, by one incident, and it
   const { system, down } = await leftWithoutRoom();
   const [vm] = down as [VmId];
   expect(down).toHaveLength(1);
-  await rounds(system);
+  await watchRounds(system, 'b', 20);
   expect(await system.inventory.incidents({ vmId: vm })).toEqual([]);
   const other = await freeRoom(system);
   const incident = await eventually('its recovery', async () =>
@@ -73,8 +58,8 @@ it('starts a VM that found no room once a place is free, by one incident, and it
   );
   expect(incident).toMatchObject({ outcome: 'recovered' });
   expect(incident.triggers[0]?.reason).toContain('can take it now');
-  expect(places(system, vm)).toEqual([system.host('b')]);
-  await rounds(system);
+  expect(runsOn(system, vm)).toEqual([system.host('b')]);
+  await watchRounds(system, 'b', 20);
   expect(await system.inventory.incidents({ vmId: vm })).toHaveLength(1);
   const open = (await system.inventory.alerts({ open: true })).map((a) => a.key);
   expect(open.filter((k) => k.startsWith('vm'))).toEqual([]);
@@ -90,10 +75,10 @@ it('starts it where it was when its host is readmitted', async () => {
     const record = await system.inventory.host(a);
     return record?.standing === 'quarantined' && record;
   });
-  await rounds(system);
-  expect(down.flatMap((vm) => places(system, vm))).toEqual([]);
+  await watchRounds(system, 'b', 20);
+  expect(down.flatMap((vm) => runsOn(system, vm))).toEqual([]);
   await system.inventory.updateHost(a, back.version, { standing: 'in-service', bootId: undefined });
-  await eventually('both run again', () => down.every((vm) => places(system, vm)[0] === a));
+  await eventually('both run again', () => down.every((vm) => runsOn(system, vm)[0] === a));
   await eventually(
     'their incidents closed',
     async () => (await system.inventory.incidents({ open: true })).length === 0,
@@ -123,7 +108,7 @@ it('takes nothing up that a person has stopped', async () => {
   letGo();
   await expect(run.result()).resolves.toMatchObject({ outcome: 'aborted' });
   await system.watch();
-  await rounds(system, 30);
+  await watchRounds(system, 'b', 30);
   expect(actsOn(system).some((act) => act.startsWith('hypervisor'))).toBe(false);
   expect(await system.inventory.incidents()).toHaveLength(1);
   await judge(system, { down: system.vmsOf('a') });

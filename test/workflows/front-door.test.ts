@@ -4,6 +4,7 @@ import { giveOrder } from '../../client/orders';
 import type { Request, RunRef, StartAnswer } from '../../client/answers';
 import { incidentId, workflowIds } from '../../domain/ids';
 import { type RecoverySystem, recoverySystem } from '../support/recovery-system';
+import { runsOn } from '../support/story';
 
 const request: Request = { source: 'operator', by: 'tester', reason: 'no power' };
 
@@ -164,10 +165,7 @@ describe('the front door', () => {
     expect(await followed(answer)).toMatchObject({ kind: 'finished', result: { phase: 'running' } });
     const again = await followed(await door.restartVm(name, request));
     expect(again.kind).not.toBe('waits');
-    const running = system.controls
-      .snapshot()
-      .processes.filter((p) => p.vmId === system.vm(name) && p.endedSeq === undefined);
-    expect(running).toHaveLength(1);
+    expect(runsOn(system, system.vm(name))).toHaveLength(1);
   });
 });
 

@@ -1,25 +1,9 @@
 /** Variants of the founding incidents S2 and S5 that have no home elsewhere. */
 import type { VmId } from '../../domain/ids';
 import { judge } from '../support/judge';
-import type { RecoverySystem } from '../support/recovery-system';
-import { actsOn, eventually, systems } from '../support/story';
+import { actsOn, eventually, runsOn, systems, watchRounds } from '../support/story';
 
 const begin = systems();
-
-async function rounds(system: RecoverySystem, count = 8): Promise<void> {
-  const lists = (): number =>
-    system.controls
-      .journal()
-      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host('a')).length;
-  const before = lists();
-  await eventually(`${count} looks`, () => lists() >= before + count);
-}
-
-const places = (system: RecoverySystem, vm: VmId): string[] =>
-  system.controls
-    .snapshot()
-    .processes.filter((p) => p.vmId === vm && p.endedSeq === undefined)
-    .map((p) => p.hostId);
 
 it('S2: acts on a VM that stopped after it was seen a single time', async () => {
   const system = await begin({ discover: false });
@@ -27,7 +11,7 @@ it('S2: acts on a VM that stopped after it was seen a single time', async () => 
   const [vm] = system.vmsOf('a') as [VmId];
   await eventually('it is known', async () => (await system.inventory.vm(vm)) !== undefined);
   system.controls.destroyByHand(system.host('a'), vm);
-  await eventually('it runs again', () => places(system, vm).length === 1, 30_000);
+  await eventually('it runs again', () => runsOn(system, vm).length === 1, 30_000);
   await eventually(
     'its incident is over',
     async () => (await system.inventory.incidents({ open: true })).length === 0,
@@ -40,7 +24,7 @@ it('S2: makes nothing of VMs that were off before anybody looked: nobody knows t
   const [vm] = system.vmsOf('a') as [VmId];
   system.controls.destroyByHand(system.host('a'), vm);
   await system.watch();
-  await rounds(system, 12);
+  await watchRounds(system, 'a', 12);
   expect((await system.inventory.vm(vm))?.desired).toBe('stopped');
   expect(await system.inventory.incidents()).toEqual([]);
   expect(actsOn(system)).toEqual([]);
@@ -52,12 +36,12 @@ it('S2: touches nothing when a daemon is restarted while its guests run on', asy
   const a = system.host('a');
   for (let i = 0; i < 3; i += 1) {
     system.controls.killDaemon(a);
-    await rounds(system, 1);
+    await watchRounds(system, 'a', 1);
     system.controls.startDaemon(a);
-    await rounds(system, 2);
+    await watchRounds(system, 'a', 2);
   }
   expect(actsOn(system)).toEqual([]);
-  for (const vm of system.vmsOf('a')) expect(places(system, vm)).toEqual([a]);
+  for (const vm of system.vmsOf('a')) expect(runsOn(system, vm)).toEqual([a]);
   const all = await system.inventory.incidents();
   expect(all.filter((i) => i.closedAt !== undefined && i.outcome !== 'dismissed')).toEqual([]);
 });
@@ -74,7 +58,7 @@ it('S5: tells everything once although the workers are renewed in the middle of 
   for (let i = 0; i < 2; i += 1) {
     await system.stopWorker();
     await system.startWorker();
-    await rounds(system, 1);
+    await watchRounds(system, 'a', 1);
   }
   const incident = await eventually(
     'its end',
@@ -82,10 +66,10 @@ it('S5: tells everything once although the workers are renewed in the middle of 
     30_000,
   );
   expect(incident).toMatchObject({ outcome: 'recovered', epoch: 1 });
-  await rounds(system);
+  await watchRounds(system, 'a', 8);
   expect(await system.inventory.incidents()).toHaveLength(1);
   const starts = actsOn(system).filter((act) => act.startsWith('hypervisor.start'));
-  expect(new Set(system.vmsOf('a').flatMap((vm) => places(system, vm))).has(a)).toBe(false);
+  expect(new Set(system.vmsOf('a').flatMap((vm) => runsOn(system, vm))).has(a)).toBe(false);
   expect(starts.length).toBeGreaterThanOrEqual(4);
   await judge(system);
 });

@@ -4,7 +4,7 @@ import type { IncidentRecord } from '../../domain/records';
 import { approveFencingUpdate, resolveStuckUpdate } from '../../workflows/messages';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
-import { actsOn, eventually, failureOf, said, systems } from '../support/story';
+import { actsOn, eventually, failureOf, runsOn, said, systems, watchRounds } from '../support/story';
 
 const begin = systems();
 
@@ -18,20 +18,6 @@ const closed = (system: RecoverySystem, vm: VmId, epoch = 1): Promise<IncidentRe
 
 const opened = (system: RecoverySystem, vm: VmId): Promise<IncidentRecord> =>
   eventually('an incident', async () => (await ofVm(system, vm))[0]);
-
-function running(system: RecoverySystem, vm: VmId): string[] {
-  const { processes } = system.controls.snapshot();
-  return processes.filter((p) => p.vmId === vm && p.endedSeq === undefined).map((p) => p.hostId);
-}
-
-async function rounds(system: RecoverySystem, count = 6): Promise<void> {
-  const lists = (): number =>
-    system.controls
-      .journal()
-      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host('a')).length;
-  const before = lists();
-  await eventually(`${count} looks`, () => lists() >= before + count);
-}
 
 async function watched(options: Parameters<typeof begin>[0] = {}) {
   const system = await begin(options);
@@ -49,8 +35,8 @@ it.each([
   const { system, vm, a } = await watched({ vmsPerHost });
   system.controls.destroyByHand(a, vm);
   expect(await closed(system, vm)).toMatchObject({ outcome: 'recovered' });
-  expect(running(system, vm)).toEqual([a]);
-  await rounds(system);
+  expect(runsOn(system, vm)).toEqual([a]);
+  await watchRounds(system, 'a');
   expect(await ofVm(system, vm)).toHaveLength(1);
   expect(actsOn(system).filter((act) => act.startsWith('fencing'))).toEqual([]);
   await judge(system);
@@ -66,7 +52,7 @@ it('takes a VM up at once that is gone again before anybody saw it back', async 
   await closed(system, vm);
   system.controls.destroyByHand(a, vm);
   expect(await closed(system, vm, 2)).toMatchObject({ outcome: 'recovered' });
-  expect(running(system, vm)).toEqual([a]);
+  expect(runsOn(system, vm)).toEqual([a]);
   await judge(system);
 });
 
@@ -78,7 +64,7 @@ it('starts a VM again that crashed, and one whose definition is gone as well', a
   system.controls.undefineByHand(a, second);
   await closed(system, first);
   await closed(system, second);
-  expect([...running(system, first), ...running(system, second)]).toEqual([a, a]);
+  expect([...runsOn(system, first), ...runsOn(system, second)]).toEqual([a, a]);
   await judge(system);
 });
 
@@ -100,7 +86,7 @@ it('makes nothing of a single list that lacks a VM', async () => {
     then: { kind: 'lie', answer: { vms: vms.filter((v) => v.vmId !== vm) } },
   });
   await eventually('the lie was told', () => system.controls.struck('empty') === 1);
-  await rounds(system, 10);
+  await watchRounds(system, 'a', 10);
   expect(await ofVm(system, vm)).toEqual([]);
 });
 
@@ -108,8 +94,8 @@ it('neither stops nor starts a VM that somebody migrated away', async () => {
   const { system, vm, a, b } = await watched();
   system.controls.migrateByHand(a, b, vm);
   await eventually('the record follows', async () => (await system.inventory.vm(vm))?.hostId === b);
-  await rounds(system, 10);
-  expect(running(system, vm)).toEqual([b]);
+  await watchRounds(system, 'a', 10);
+  expect(runsOn(system, vm)).toEqual([b]);
   const all = await ofVm(system, vm);
   expect(all.filter((i) => i.outcome !== 'dismissed')).toEqual([]);
   expect(actsOn(system)).toEqual([]);
@@ -125,7 +111,7 @@ it('does not start a VM that vanished while another host of its cluster cannot b
     (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),
   );
   expect(waits.sentence).toContain('may run where nobody can look');
-  expect(running(system, vm)).toEqual([b]);
+  expect(runsOn(system, vm)).toEqual([b]);
   system.controls.setNetwork(b, 'up');
   expect(await closed(system, vm)).toMatchObject({ outcome: 'dismissed' });
   expect(actsOn(system)).toEqual([]);
@@ -142,8 +128,8 @@ it('leaves a VM down that its guest shut down, and starts it when its policy say
     'it is not wanted any more',
     async () => (await system.inventory.vm(stays))?.desired === 'stopped',
   );
-  await rounds(system);
-  expect(running(system, stays)).toEqual([]);
+  await watchRounds(system, 'a');
+  expect(runsOn(system, stays)).toEqual([]);
   expect(await ofVm(system, stays)).toEqual([]);
   expect(system.controls.startByHand(a, stays)).toBe(true);
   await eventually(
@@ -159,7 +145,7 @@ it('leaves a VM alone that a person has paused, or that is not protected', async
   await system.inventory.updateVm(bare, record?.version ?? 0, { protected: false });
   system.controls.pauseGuest(a, paused);
   system.controls.destroyByHand(a, bare);
-  await rounds(system, 10);
+  await watchRounds(system, 'a', 10);
   expect(await system.inventory.incidents()).toEqual([]);
   expect(actsOn(system)).toEqual([]);
 });
@@ -173,7 +159,7 @@ it('only records a VM that is missing where that is left to another system', asy
     'it is recorded',
     async () => (await system.inventory.vm(gone))?.observed.state === 'missing',
   );
-  await rounds(system, 10);
+  await watchRounds(system, 'a', 10);
   expect(await system.inventory.incidents()).toEqual([]);
   expect(actsOn(system)).toEqual([]);
 });
@@ -217,7 +203,7 @@ it('ends the paused process first where the policy is to restart, so that there 
   const { system, vm, a } = await watched(onIoError('restart'));
   system.controls.pauseGuest(a, vm, 'io-error');
   expect(await closed(system, vm)).toMatchObject({ outcome: 'recovered' });
-  expect(running(system, vm)).toEqual([a]);
+  expect(runsOn(system, vm)).toEqual([a]);
   const { processes } = system.controls.snapshot();
   const [first, second, ...more] = processes.filter((p) => p.vmId === vm);
   expect(more).toEqual([]);
@@ -241,7 +227,7 @@ it('leaves a VM that is kept as it crashed to a person, unless its policy is to 
     (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),
   );
   expect(waits.sentence).toContain('it may write again');
-  expect(running(system, vm)).toEqual([a]);
+  expect(runsOn(system, vm)).toEqual([a]);
   expect(actsOn(system)).toEqual([]);
 });
 
@@ -266,21 +252,21 @@ it('stops at the budget: one alert, and a person decides', async () => {
   for (const epoch of [1, 2]) {
     system.controls.destroyByHand(a, vm);
     expect(await closed(system, vm, epoch)).toMatchObject({ outcome: 'recovered' });
-    await rounds(system, 2);
+    await watchRounds(system, 'a', 2);
   }
   system.controls.destroyByHand(a, vm);
   const stuck = await eventually('it is stuck', async () =>
     (await ofVm(system, vm)).find((i) => i.phase === 'stuck'),
   );
   expect(stuck.summary).toContain('restarted 2 times');
-  await rounds(system, 10);
+  await watchRounds(system, 'a', 10);
   const alerts = (await system.inventory.alerts({ open: true })).filter((x) => x.severity === 'critical');
   expect(alerts.map((x) => x.key)).toEqual([`vm-stuck:${vm}`]);
-  expect(running(system, vm)).toEqual([]);
+  expect(runsOn(system, vm)).toEqual([]);
   const run = system.client.workflow.getHandle(workflowIds.vm(vm));
   await run.executeUpdate(resolveStuckUpdate, { args: [{ ...said(), resolution: 'give-up' }] });
   expect(await failureOf(run)).toMatchObject({ type: 'RecoveryStuck' });
-  await rounds(system, 10);
+  await watchRounds(system, 'a', 10);
   expect(await ofVm(system, vm)).toHaveLength(3);
 });
 

@@ -15,6 +15,7 @@ import {
   failureOf,
   fencingRun,
   refusalOf,
+  runsOn,
   said,
   statusOf,
   systems,
@@ -166,12 +167,6 @@ describe('a start that was ordered and never answered for', () => {
     return { system, run, target, vm };
   }
 
-  const places = (system: Awaited<ReturnType<typeof begin>>, vm: string): string[] =>
-    system.controls
-      .snapshot()
-      .processes.filter((p) => p.vmId === vm && p.endedSeq === undefined)
-      .map((p) => p.hostId);
-
   it.each([
     ['given up by a person', 'give-up'],
     ['ended from outside', 'terminate'],
@@ -189,15 +184,15 @@ describe('a start that was ordered and never answered for', () => {
       incidentId: incidentId({ kind: 'vm', vmId: vm }, epoch),
     });
     expect(await failureOf(again)).toMatchObject({ message: expect.stringContaining(target) as string });
-    expect(places(system, vm)).toEqual([]);
+    expect(runsOn(system, vm)).toEqual([]);
     system.controls.resumeDaemon(target);
-    await eventually('the order is carried out', () => places(system, vm).length > 0);
+    await eventually('the order is carried out', () => runsOn(system, vm).length > 0);
     const third = await system.restartVm('vm-001', {
       ...{ target: system.host('c'), epoch: epoch + 1 },
       incidentId: incidentId({ kind: 'vm', vmId: vm }, epoch + 1),
     });
     await expect(third.result()).resolves.toMatchObject({ phase: 'running', target });
-    expect(places(system, vm)).toEqual([target]);
+    expect(runsOn(system, vm)).toEqual([target]);
   });
 
   it('is forgotten once its host is proven off', async () => {

@@ -1,4 +1,5 @@
 import { recoverySystem, type RecoverySystem } from '../support/recovery-system';
+import { runsOn } from '../support/story';
 
 let system: RecoverySystem | undefined;
 afterEach(async () => {
@@ -13,9 +14,8 @@ it('brings every VM of a dead host back elsewhere, exactly once', async () => {
   const run = await system.recoverHost('a');
   const result = await run.result();
   expect(result).toMatchObject({ outcome: 'recovered', sentence: 'all 3 VMs run again' });
-  const { processes } = system.controls.snapshot();
   for (const vm of vms) {
-    const where = processes.filter((p) => p.vmId === vm && p.endedSeq === undefined).map((p) => p.hostId);
+    const where = runsOn(system, vm);
     expect(where).toHaveLength(1);
     expect(where).not.toContain(system.host('a'));
   }

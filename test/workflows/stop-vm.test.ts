@@ -1,10 +1,10 @@
 /** A shutdown that was asked of VMedic is nobody's failure: the VM stays down until it is started, whatever its policy says. */
 import { stopVm } from '../../client/stop-vm';
 import { RecoveryClient } from '../../client/recovery-client';
-import { workflowIds, type VmId } from '../../domain/ids';
+import { workflowIds } from '../../domain/ids';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
-import { eventually, systems } from '../support/story';
+import { eventually, runsOn, systems, watchRounds } from '../support/story';
 
 const begin = systems();
 const request = { source: 'operator', by: 'alice', reason: 'its disk is being replaced' } as const;
@@ -12,21 +12,6 @@ const doorOf = ({ client, inventory, fleet, taskQueue }: RecoverySystem) => ({
   ...{ client, inventory, fleet, taskQueue },
   address: 'the test server',
 });
-
-async function rounds(system: RecoverySystem, count = 10): Promise<void> {
-  const lists = (): number =>
-    system.controls
-      .journal()
-      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host('a')).length;
-  const before = lists();
-  await eventually(`${count} looks`, () => lists() >= before + count);
-}
-
-const places = (system: RecoverySystem, vm: VmId): string[] =>
-  system.controls
-    .snapshot()
-    .processes.filter((p) => p.vmId === vm && p.endedSeq === undefined)
-    .map((p) => p.hostId);
 
 /** The policy would start it again within milliseconds. */
 const restarting = {
@@ -39,8 +24,8 @@ it('stays down although the policy is to restart, also when its host fails, and 
   const vm = system.vm('vm-001');
   const stopping = await stopVm(doorOf(system), 'vm-001', request);
   expect(await stopping.result()).toMatchObject({ kind: 'stopped' });
-  await rounds(system);
-  expect(places(system, vm)).toEqual([]);
+  await watchRounds(system, 'a', 10);
+  expect(runsOn(system, vm)).toEqual([]);
   expect((await system.inventory.vm(vm))?.desired).toBe('stopped');
   expect(await system.inventory.incidents()).toEqual([]);
   expect(await system.inventory.alerts({ open: true })).toEqual([]);
@@ -48,7 +33,7 @@ it('stays down although the policy is to restart, also when its host fails, and 
   await eventually('the recovery of its host', async () =>
     (await system.inventory.incidents({ hostId: system.host('a') })).find((i) => i.closedAt !== undefined),
   );
-  expect(places(system, vm)).toEqual([]);
+  expect(runsOn(system, vm)).toEqual([]);
   await new RecoveryClient(doorOf(system)).restartVm('vm-001', request);
   const run = system.client.workflow.getHandle(workflowIds.vm(vm));
   expect(await run.result()).toMatchObject({ phase: 'running' });
@@ -67,7 +52,7 @@ it('says who wanted it while it is under way, and is one run however often it is
   );
   expect(alert.sentence).toContain('alice: its disk is being replaced');
   expect((await stopVm(doorOf(system), vm, request)).runId).toBe(first.runId);
-  await rounds(system);
+  await watchRounds(system, 'a', 10);
   expect((await system.inventory.vm(vm))?.desired).toBe('stopped');
   await expect(new RecoveryClient(doorOf(system)).restartVm('vm-001', request)).resolves.toMatchObject({
     ...{ answer: 'busy', type: 'stopVm' },
@@ -87,7 +72,7 @@ it('goes on being wanted when its guest does not react: nothing is forced', asyn
     kind: 'still-running',
     sentence: expect.stringContaining('Nothing was forced') as string,
   });
-  expect(places(system, vm)).toEqual([system.host('a')]);
+  expect(runsOn(system, vm)).toEqual([system.host('a')]);
   expect((await system.inventory.vm(vm))?.desired).toBe('running');
   expect(await system.inventory.alerts({ open: true })).toEqual([]);
   await judge(system);

@@ -2,7 +2,7 @@
 import type { HintsPort, Ports } from '../../activities/ports';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
-import { actsOn, eventually, systems } from '../support/story';
+import { actsOn, eventually, runsOn, systems } from '../support/story';
 
 const begin = systems();
 const everyMs = 1_600;
@@ -66,14 +66,11 @@ async function loseOne(manner: (follow: Follow) => Follow): Promise<Told> {
   const incident = await eventually('its recovery', async () =>
     (await system.inventory.incidents({ vmId: vm! })).find((i) => i.closedAt !== undefined),
   );
-  const processes = system.controls.snapshot().processes;
   const told: Told = {
     became: {
       outcome: incident.outcome,
       acts: actsOn(system).map((act) => act.replaceAll(system.prefix, '')),
-      runsOn: processes
-        .filter((p) => p.vmId === vm && p.endedSeq === undefined)
-        .map((p) => p.hostId.replace(system.prefix, '')),
+      runsOn: runsOn(system, vm!).map((host) => host.replace(system.prefix, '')),
       incidents: (await system.inventory.incidents()).length,
     },
     lookMs: (listsOf(system, 'a').find((at) => at > lostMs + underWayMs) ?? Number.MAX_SAFE_INTEGER) - lostMs,

@@ -8,7 +8,7 @@ import { supervise } from '../../workers/supervise';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
 import { temporalAddress } from '../support/servers';
-import { actsOn, eventually, said, systems } from '../support/story';
+import { actsOn, eventually, said, systems, watchRounds } from '../support/story';
 
 const begin = systems();
 
@@ -26,16 +26,6 @@ async function openAlerts(system: RecoverySystem): Promise<string[]> {
 
 const bmcs = (system: RecoverySystem) => system.spec.devices.map((d) => fenceDeviceId(d.id));
 
-/** Some rounds of the watch over this host, so that what was to happen by now has happened. */
-async function rounds(system: RecoverySystem, letter: string, count = 6): Promise<void> {
-  const lists = (): number =>
-    system.controls
-      .journal()
-      .filter((e) => e.kind === 'call' && e.call === 'list' && e.target === system.host(letter)).length;
-  const before = lists();
-  await eventually(`${count} looks at ${letter}`, () => lists() >= before + count);
-}
-
 it('brings the VMs of a dead host back with nobody typing, by one incident', async () => {
   const system = await begin();
   await system.watch();
@@ -43,7 +33,7 @@ it('brings the VMs of a dead host back with nobody typing, by one incident', asy
   const incident = await closedIncident(system);
   expect(incident).toMatchObject({ outcome: 'recovered', workflowId: workflowIds.host(system.host('a')) });
   expect(incident.triggers).toMatchObject([{ source: 'watch' }]);
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   expect(await incidents(system)).toHaveLength(1);
   expect(await openAlerts(system)).toEqual(['info host']);
   await judge(system);
@@ -59,7 +49,7 @@ it('only rehearses and reports in mode observe, once per failure, and takes the 
   );
   expect(alert.sentence).toMatch(/Nothing is done about it.*mode observe.*2 of 2 VMs would come back/);
   expect(alert.nextCommand).toContain(`vmedic host recover ${a}`);
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   expect(await incidents(system)).toEqual([]);
   expect(actsOn(system)).toEqual([]);
   system.controls.setNetwork(a, 'up');
@@ -77,7 +67,7 @@ it('waits for a yes in mode approve, and acts on it', async () => {
   );
   expect(held.nextCommand).toContain('vmedic incident approve');
   // It looks around again while it waits, and goes on saying what it waits for.
-  await rounds(system, 'b', 15);
+  await watchRounds(system, 'b', 15);
   expect(await incidents(system)).toMatchObject([{ phase: 'held', nextCommand: held.nextCommand }]);
   expect(actsOn(system)).toEqual([]);
   const run = system.client.workflow.getHandle(workflowIds.host(a));
@@ -100,7 +90,7 @@ it('leaves a host alone whose recovery a person has stopped, until it has been h
   // A watch that remembers nothing sees a dead host as if for the first time.
   await system.stopWorker();
   await system.startWorker();
-  await rounds(system, 'b', 15);
+  await watchRounds(system, 'b', 15);
   expect(await incidents(system)).toHaveLength(1);
   system.controls.powerOn(a);
   await eventually('its reboot is noticed', async () => (await incidents(system)).length === 2);
@@ -113,7 +103,7 @@ it('concludes nothing when most hosts are silent at once: one alarm, no incident
   for (const letter of ['a', 'b']) system.controls.setNetwork(system.host(letter), 'cut');
   for (const id of bmcs(system)) system.controls.setDevice(id, { mode: 'silent' });
   await eventually('the alarm', async () => (await openAlerts(system)).includes('critical blind'));
-  await rounds(system, 'c', 15);
+  await watchRounds(system, 'c', 15);
   expect(await incidents(system)).toEqual([]);
   expect(await openAlerts(system)).toEqual(['critical blind']);
   for (const letter of ['a', 'b']) system.controls.setNetwork(system.host(letter), 'up');
@@ -131,7 +121,7 @@ it('fences nobody whose neighbours reach it: a dead link of VMedic waits for a p
     (await incidents(system)).find((i) => i.phase === 'held'),
   );
   expect(held.summary).toContain('the link between VMedic and it may be dead');
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   expect(actsOn(system)).toEqual([]);
   system.controls.setNetwork(a, 'up');
   expect(await closedIncident(system)).toMatchObject({ outcome: 'dismissed' });
@@ -158,8 +148,8 @@ it('misses no host that is in maintenance', async () => {
   await system.inventory.updateHost(a, record?.version ?? 0, { standing: 'maintenance' });
   await system.watch();
   system.controls.cutPower(a);
-  await rounds(system, 'a');
-  await rounds(system, 'b');
+  await watchRounds(system, 'a');
+  await watchRounds(system, 'b');
   expect(await incidents(system)).toEqual([]);
 });
 
@@ -171,7 +161,7 @@ it('takes the VMs that a reboot took down as one incident of their host, and bri
   await system.watch();
   const incident = await closedIncident(system);
   expect(incident).toMatchObject({ outcome: 'recovered', target: { kind: 'host', hostId: a } });
-  await rounds(system, 'a');
+  await watchRounds(system, 'a');
   expect(await incidents(system)).toHaveLength(1);
   expect(actsOn(system).filter((act) => act.startsWith('fencing'))).toEqual([]);
   for (const vm of system.vmsOf('a')) expect((await system.inventory.vm(vm))?.hostId).toBe(a);
@@ -212,7 +202,7 @@ it('waits for a yes in mode approve before it starts what a reboot took down', a
 it('is taken over by another worker, which acts on what the first one only saw', async () => {
   const system = await begin();
   await system.watch();
-  await rounds(system, 'b', 2);
+  await watchRounds(system, 'b', 2);
   await system.stopWorker();
   system.controls.cutPower(system.host('a'));
   await system.startWorker();
@@ -227,7 +217,7 @@ it('attaches to the recovery that a person has started: one run, one restart per
   system.controls.cutPower(a);
   const run = await system.recoverHost('a');
   expect(await run.result()).toMatchObject({ outcome: 'recovered' });
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   expect(await incidents(system)).toHaveLength(1);
   await judge(system);
 });
@@ -309,7 +299,7 @@ it('does nothing new while it is disarmed, and goes on where it stopped once it 
       pending > 0 || (raw.pendingActivities ?? []).some((p) => p.lastFailure?.message?.includes('alice'))
     );
   });
-  await rounds(system, 'b', 10);
+  await watchRounds(system, 'b', 10);
   expect(actsOn(system).filter((act) => /define|start|off/.test(act))).toEqual([]);
   await system.inventory.setSwitch({ scope: 'fleet', armed: true, ...by, at: at() });
   expect(await run.result()).toMatchObject({ outcome: 'recovered' });
@@ -340,7 +330,7 @@ it('makes one incident and one restart per VM of a storm of triggers', async () 
       answer: 'same',
       open: false,
     });
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   expect(await incidents(system)).toHaveLength(1);
   const starts = actsOn(system).filter((act) => act.startsWith('hypervisor.start'));
   expect(starts).toHaveLength(vmsPerHost);
@@ -355,11 +345,11 @@ it('makes one incident of a host that comes and goes', async () => {
   await system.watch();
   for (let i = 0; i < 5; i++) {
     system.controls.setNetwork(a, 'cut');
-    await rounds(system, 'b', 1);
+    await watchRounds(system, 'b', 1);
     system.controls.setNetwork(a, 'up');
-    await rounds(system, 'a', 1);
+    await watchRounds(system, 'a', 1);
   }
-  await rounds(system, 'b');
+  await watchRounds(system, 'b');
   const all = await incidents(system);
   expect(all.length).toBeLessThanOrEqual(1);
   expect(all.filter((i) => i.closedAt !== undefined && i.outcome !== 'dismissed')).toEqual([]);
