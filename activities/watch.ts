@@ -13,6 +13,7 @@ import { bootByIds } from '../domain/judge-boot';
 import { faultOf } from './fault-boundary';
 import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
+import { isTheirs } from './host-marks';
 import { learn } from './learn';
 import { readinessActivities } from './readiness';
 import { sideBySide } from './side-by-side';
@@ -196,6 +197,7 @@ async function noteSeen(
   list: HostVmList,
 ): Promise<void> {
   const { env } = watch;
+  if (await isTheirs(watch, host)) return;
   const fresh = record.lastSeenAt !== undefined && Date.now() - millisOf(record.lastSeenAt) < seenEveryMs;
   if (fresh && record.bootId !== undefined) return;
   const answer = await env.hostCommands.bootId(host.id, signal());

@@ -5,6 +5,7 @@ import type { HostId, VmId } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { FleetClaim, FleetOwner, HostRecord } from '../domain/records';
 import { isBlind, type VmFinding } from '../domain/watch-rules';
+import { foreignHostSentence } from './host-marks';
 import { clear, raise } from './incident';
 import { type Environment, nowIso } from './environment';
 import type { RecoveriesPort } from './ports';
@@ -48,6 +49,11 @@ export interface HostMemory {
   beatAskedMs: number;
   /** Alerts of this watch that may be open; undefined before they were read once. */
   alerted: Set<string> | undefined;
+  /** When the host's mark was last asked for, and whose it was when another VMedic's. */
+  claimedMs: number;
+  theirs: { readonly owner: FleetOwner; readonly readMs: number } | undefined;
+  /** Why the host keeps no mark. */
+  unmarked: string | undefined;
   /** The last reboot that a recovery was asked for, and when to ask again for the same. */
   askedForBoot: { readonly bootId: string; readonly againAtMs: number } | undefined;
 }
@@ -55,7 +61,7 @@ export interface HostMemory {
 export const newMemory = (): HostMemory => ({
   ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
   misses: 0,
-  heardMs: 0,
+  ...{ heardMs: 0, claimedMs: 0, theirs: undefined, unmarked: undefined },
   comparedWell: undefined,
   beatAskedMs: 0,
   suspicions: new Map(),
@@ -69,6 +75,8 @@ export class WatchedCluster {
   private readonly memories = new Map<HostId, HostMemory>();
   private claimedMs = 0;
   private blindTold: boolean | undefined;
+  /** The other VMedic that was told of last; empty when there is none, undefined before the first look. */
+  foreignTold: string | undefined;
   private records: { readonly begunMs: number; readonly rows: Promise<HostRecord[]> } | undefined;
 
   constructor(
@@ -113,7 +121,17 @@ export class WatchedCluster {
     const { owner } = this.supervision ?? {};
     if (owner !== undefined && claim?.owner.id !== owner.id)
       return { mode: 'observe', why: foreignSentence(claim) };
+    const foreign = this.foreign();
+    if (foreign !== undefined) return { mode: 'observe', why: foreignHostSentence(foreign) };
     return effectiveMode(this.cluster, hosts, claim, switches);
+  }
+
+  /** A host that bears another VMedic's mark; of one that is not heard any more it counts for as long as it would on the host. */
+  foreign(): { readonly hostId: HostId; readonly owner: FleetOwner } | undefined {
+    for (const [hostId, { theirs }] of this.memories)
+      if (theirs !== undefined && Date.now() - theirs.readMs < limits.ownerSilentMsMax)
+        return { hostId, owner: theirs.owner };
+    return undefined;
   }
 
   async sayThatItIsOurs(): Promise<void> {

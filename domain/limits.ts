@@ -28,6 +28,8 @@ export const limits = {
   readinessFirstMs: 300_000,
   /** An installation that has not been heard of for this long no longer owns its fleet: several times what a restart of it takes. */
   ownerSilentMsMax: 60_000,
+  /** Its mark on each host is written anew this often: two may be lost before another takes the host for its own. */
+  ownerMarkEveryMs: 20_000,
   /** Doublings of a VM's grace, one for each restart of its budget: 2 to the power of 6 is a minute's grace grown to an hour. */
   graceDoublingsMax: 6,
   /** Characters of an activity summary that the timeline shows (facts: cut at 120). */

@@ -38,6 +38,7 @@ export function labConfig(lab: Lab, capacity: LabCapacity = DEFAULT_CAPACITY) {
           id: host.id,
           hypervisor: { driver: 'libvirt' as const, uri: host.uri },
           commands: { driver: 'namespace' as const, enter: [...host.enter] },
+          ownerFile: join(host.folder, 'owner'),
           capacity: { ...capacity },
           pools: [POOL, SECOND_POOL],
           fencing: fencingOf(lab, host.id),

@@ -59,6 +59,7 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
     hostCommands: {
       bootId: (host, ...rest) => at(host).hostCommands.bootId(host, ...rest),
       reaches: (via, ...rest) => at(via).hostCommands.reaches(via, ...rest),
+      claim: (host, ...rest) => at(host).hostCommands.claim(host, ...rest),
       inspectDisks: (host, ...rest) => at(host).hostCommands.inspectDisks(host, ...rest),
       markHealth: (host, ...rest) => at(host).hostCommands.markHealth(host, ...rest),
       isHealthy: (host, ...rest) => at(host).hostCommands.isHealthy(host, ...rest),

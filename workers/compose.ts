@@ -186,7 +186,10 @@ function devicesOf(config: VmedicConfig, folder: string): FenceDeviceSetup[] {
     }));
 }
 
-function commandsOf({ id, commands }: HostConfig): HostCommandsOptions['hosts'][number][] {
+const defaultOwnerFile = '/var/lib/vmedic/owner';
+
+function commandsOf({ id, commands, ownerFile }: HostConfig): HostCommandsOptions['hosts'][number][] {
   if (commands.driver === 'simulated' || commands.driver === 'vsphere') return [];
-  return [{ id: hostId(id), ...wayIn(commands) }];
+  const kept = ownerFile ?? (commands.driver === 'ssh' ? defaultOwnerFile : undefined);
+  return [{ id: hostId(id), ...wayIn(commands), ...(kept !== undefined && { ownerFile: kept }) }];
 }

@@ -1,6 +1,6 @@
 import type { HealthCheck, HostAddress } from '../../domain/fleet';
 import type { HostId, VmId } from '../../domain/ids';
-import type { VmDisk, VmShape } from '../../domain/records';
+import type { FleetOwner, VmDisk, VmShape } from '../../domain/records';
 
 /** Where a VM's signs of life stood before it was started, so that old console output is never taken for new. */
 export interface HealthMark {
@@ -12,6 +12,15 @@ export interface HealthMark {
 export type DiskSight =
   | { readonly path: string; readonly seen: 'usable' }
   | { readonly path: string; readonly seen: 'missing' | 'unreadable' | 'hung'; readonly detail: string };
+
+/**
+ * Whose a host is by the mark on it. `theirs`: another VMedic's mark is there, and was written `heardMs` ago. `not-known`: the host keeps none, or was
+ * not heard.
+ */
+export type HostClaim =
+  | { readonly says: 'ours' }
+  | { readonly says: 'theirs'; readonly owner: FleetOwner; readonly heardMs: number }
+  | { readonly says: 'not-known'; readonly detail: string };
 
 /**
  * What must be read *on* a host: ssh in production, namespace entry in the lab. Faults: `HOST_COMMAND_FAILED`; `HYPERVISOR_BUSY`
@@ -35,6 +44,11 @@ export interface HostCommandsPort {
     to: HostAddress & { readonly hostId: HostId },
     signal: AbortSignal,
   ): Promise<'answers' | 'refused' | 'silent' | 'not-known'>;
+  /**
+   * Leaves this VMedic's mark on the host, or renews it; another one's stays while it is younger than `silentMsMax`. Of two that claim at once
+   * one gets it. Never throws for a host that does not answer.
+   */
+  claim(host: HostId, owner: FleetOwner, silentMsMax: number, signal: AbortSignal): Promise<HostClaim>;
   /** Whether each disk's file or device can be opened there. Never writes, never takes a lock. */
   inspectDisks(host: HostId, disks: readonly VmDisk[], signal: AbortSignal): Promise<DiskSight[]>;
   /** Taken before a start. */

@@ -26,7 +26,7 @@ export interface Ports {
 }
 
 export type { ActOutcome, HypervisorPort, ReadDefinition } from './hypervisor';
-export type { DiskSight, HealthMark, HostCommandsPort } from './host-commands';
+export type { DiskSight, HealthMark, HostClaim, HostCommandsPort } from './host-commands';
 export type { DeliveriesPort, Delivery, Notice, OutcomeFigures } from './deliveries';
 export type { AnswerClaim, FrontDoorPort, KeptAnswer } from './front-door';
 export type { FencingPort } from './fencing';

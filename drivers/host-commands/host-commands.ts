@@ -13,6 +13,7 @@ import { Lane } from '../child-processes/lane';
 import { lookScript as consoleScript, markFrom, markScript } from './console';
 import { ConsoleLooks } from './console-looks';
 import { lookScript as diskScript, pathsToLookAt, sightsFrom } from './disk-sight';
+import { claimArguments, claimFrom, claimScript } from './owner-mark';
 import { type HostAnswer, HostDoors, type HostTransport } from './transport';
 
 export interface HostCommandsOptions {
@@ -21,6 +22,8 @@ export interface HostCommandsOptions {
     readonly transport: HostTransport;
     /** Prints the id of the present boot. */
     readonly bootIdCommand?: readonly string[];
+    /** Where on the host the mark of its VMedic is kept; left out: nowhere. */
+    readonly ownerFile?: string;
   }[];
   /** Asked for `guest-agent` health checks; the hypervisor driver has it. */
   readonly pingGuestAgent?: (host: HostId, vm: VmId, signal: AbortSignal) => Promise<boolean>;
@@ -80,6 +83,7 @@ const reachAnswers: Readonly<Record<number, 'answers' | 'refused' | 'silent'>> =
 interface Entry {
   readonly transport: HostTransport;
   readonly bootIdCommand: readonly string[];
+  readonly ownerFile: string | undefined;
   readonly lane: Lane;
 }
 
@@ -105,6 +109,7 @@ class Commands implements HostCommands {
         {
           transport: h.transport,
           bootIdCommand: h.bootIdCommand ?? kernelBootId,
+          ownerFile: h.ownerFile,
           lane: new Lane(h.id, lane),
         },
       ]),
@@ -139,6 +144,20 @@ class Commands implements HostCommands {
     }
     if (answer.kind !== 'ran') return 'not-known';
     return reachAnswers[answer.code] ?? 'not-known';
+  };
+
+  claim: HostCommandsPort['claim'] = async (host, owner, silentMsMax, signal) => {
+    const { ownerFile } = this.entry(host);
+    if (ownerFile === undefined) return { says: 'not-known', detail: 'its config names no ownerFile' };
+    const args = claimArguments(ownerFile, owner, silentMsMax);
+    try {
+      const answer = await this.script(host, claimScript, args, this.deadlines.shortMs, signal);
+      const printed = this.output(host, answer);
+      return claimFrom(printed) ?? { says: 'not-known', detail: `it gave "${printed.slice(0, 80)}"` };
+    } catch (error) {
+      if (!(error instanceof DriverFault)) throw error;
+      return { says: 'not-known', detail: error.message };
+    }
   };
 
   inspectDisks: HostCommandsPort['inspectDisks'] = async (host, disks, signal) => {

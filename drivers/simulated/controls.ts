@@ -1,6 +1,7 @@
 /** The switches of the world: what fails, what people do by hand, what a test wants to see. All of them by name, so that they work over a socket. */
 import type { FenceDeviceId, HostId, PoolId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
+import type { FleetOwner } from '../../domain/records';
 import type { FaultRule } from './fault-rules';
 import type { JournalEntry } from './journal';
 import type { DiskSightSaid } from './shared-storage';
@@ -81,6 +82,10 @@ function hostControls(world: World) {
       if (to.mode === 'works') device.claimsOff = false;
     },
     /** What somebody who looks into the host finds unlike a host in good order; none of it by `{}`. */
+    /** What another installation's VMedic would have written `agoMs` ago; undefined takes the mark away. */
+    markByHand(id: HostId, owner: FleetOwner | undefined, agoMs = 0): void {
+      world.host(id).mark = owner && { owner, atMs: world.nowMs() - agoMs };
+    },
     setOddities: (id: HostId, oddities: HostOddities): void => void (world.host(id).oddities = oddities),
     loginRefusals: (id: FenceDeviceId): number => world.devices.get(id)?.loginRefusals ?? 0,
   };

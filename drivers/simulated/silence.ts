@@ -86,6 +86,7 @@ export function silence(called: PortCall, detail: string, now: Timestamp): unkno
   if (port === 'hostCommands' && call === 'bootId') return { says: 'silent', detail };
   if (port === 'hostCommands' && call === 'reaches') return 'not-known';
   if (port === 'heartbeats' && call === 'look') return 'not-known';
+  if (port === 'hostCommands' && call === 'claim') return { says: 'not-known', detail };
   return failed(called, silentCode[port], factsOf(called, detail));
 }
 

@@ -50,7 +50,9 @@ export function portsOver(perform: Perform, hints: HintsPort = noHints): Simulat
       ...(['probe', 'list', 'definitions', 'define'] as const),
       ...(['start', 'resume', 'endPaused', 'shutDown', 'undefine', 'disableAutostart'] as const),
     ]),
-    hostCommands: calls('hostCommands', ['bootId', 'reaches', 'inspectDisks', 'markHealth', 'isHealthy']),
+    hostCommands: calls('hostCommands', [
+      ...(['bootId', 'reaches', 'claim', 'inspectDisks', 'markHealth', 'isHealthy'] as const),
+    ]),
     storageLocks: {
       ...calls('storageLocks', ['list', 'release', 'probe']),
       strategies: simulatedStrategies,

@@ -3,7 +3,7 @@ import type { StartPermit } from '../../domain/evidence';
 import type { HostId, PoolId, VmId } from '../../domain/ids';
 import type { CommandFact, MountFact, VolumeGroupFact } from '../../domain/readiness';
 import type { Timestamp } from '../../domain/observations';
-import type { AlertRecord } from '../../domain/records';
+import type { AlertRecord, FleetOwner } from '../../domain/records';
 import type { ParsedDefinition } from './definition-text';
 import type { Cause } from './journal';
 import type { DiskWrite, ImageLock } from './shared-storage';
@@ -66,6 +66,8 @@ export interface HostState {
   oddities: HostOddities;
   /** The boot in which it began to write its heartbeats; undefined when it never did. */
   beatsSince: string | undefined;
+  /** Whose VMedic has marked it. */
+  mark: { readonly owner: FleetOwner; readonly atMs: number } | undefined;
   readonly definitions: Map<VmId, HostDefinition>;
   readonly lastReason: Map<VmId, { state: 'shut-off' | 'crashed'; reason: string }>;
   /** Acts that a hung daemon has taken in and will do when it goes on. */

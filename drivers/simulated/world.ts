@@ -307,6 +307,7 @@ export class World {
       commands: 'reachable',
       oddities: {},
       beatsSince: undefined,
+      mark: undefined,
       definitions: new Map(),
       lastReason: new Map(),
       late: [],

@@ -48,6 +48,7 @@ export function vsphereHostCommands(vcenters: Vcenters): HostCommandsPort {
 
     // Nothing can be run on an ESXi host by way of its vCenter.
     reaches: () => Promise.resolve('not-known'),
+    claim: () => Promise.resolve({ says: 'not-known', detail: 'an ESXi host keeps no mark' }),
 
     inspectDisks: (host, disks, signal) =>
       reading(host, signal, async (vcenter) => {

@@ -112,6 +112,47 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
     },
   },
   {
+    name: 'keeps the mark of the VMedic that came first while it is renewed, and gives the host to the next one after that',
+    async run({ port, host }) {
+      const [first, second] = ['first', 'second'].map((id) => ({ id, name: `the ${id}, config a.yaml` }));
+      const claim = (owner = first, silentMsMax = 60_000) =>
+        port.claim(host, owner!, silentMsMax, notAborted());
+      expect(await claim()).toEqual({ says: 'ours' });
+      expect(await claim(second)).toMatchObject({ says: 'theirs', owner: first });
+      expect(await claim()).toEqual({ says: 'ours' });
+      await eventually(10_000, async () => (await claim(second, 1_000)).says === 'ours');
+      expect(await claim()).toMatchObject({ says: 'theirs', owner: second });
+    },
+  },
+  {
+    name: 'gives a host to one of two that claim it at once, and tells the other whose it is',
+    async run({ port, host }) {
+      const gone = { id: 'gone', name: 'gone' };
+      await eventually(
+        10_000,
+        async () => (await port.claim(host, gone, 1_000, notAborted())).says === 'ours',
+      );
+      const owners = ['third', 'fourth'].map((id) => ({ id, name: id }));
+      await eventually(10_000, async () => {
+        const both = await Promise.all(owners.map((o) => port.claim(host, o, 1_000, notAborted())));
+        const said = both.map((c) => c.says).sort();
+        expect([
+          ['ours', 'theirs'],
+          ['theirs', 'theirs'],
+        ]).toContainEqual(said);
+        return said[0] === 'ours';
+      });
+    },
+  },
+  {
+    name: 'does not know whose a host without power is',
+    async run({ port, host, world }) {
+      await world.powerOff();
+      const owner = { id: 'first', name: 'first' };
+      expect(await port.claim(host, owner, 60_000, notAborted())).toMatchObject({ says: 'not-known' });
+    },
+  },
+  {
     name: 'finds a guest healthy by what it printed since the mark',
     needs: 'console-output',
     async run({ port, host, guest }) {

@@ -95,6 +95,7 @@ class Opened implements DriverLab {
       hosts: this.lab.hosts.map((h) => ({
         id: hostId(h.id),
         transport: { driver: 'namespace', enter: h.enter },
+        ownerFile: join(h.folder, 'owner'),
       })),
       ...(hypervisor !== undefined && { pingGuestAgent: hypervisor.pingGuestAgent.bind(hypervisor) }),
     });

@@ -1,13 +1,10 @@
 /** Nobody types here: the watch sees a host die, decides by its cluster's mode, and asks the one front door. */
-import { connectTemporal } from '../../client/temporal';
 import { RecoveryClient } from '../../client/recovery-client';
 import { fenceDeviceId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord } from '../../domain/records';
 import { abortUpdate, approveFencingUpdate } from '../../workflows/messages';
-import { supervise } from '../../workers/supervise';
 import { judge } from '../support/judge';
 import { quickPolicy, type RecoverySystem } from '../support/recovery-system';
-import { temporalAddress } from '../support/servers';
 import { actsOn, eventually, said, systems, watchRounds } from '../support/story';
 
 const begin = systems();
@@ -240,36 +237,6 @@ it('opens a new epoch when a host that was readmitted fails again', async () => 
     (await incidents(system)).find((i) => i.epoch === 2 && i.closedAt !== undefined),
   );
   await judge(system);
-});
-
-it('acts for no fleet that belongs to another VMedic', async () => {
-  const owner = { id: 'second', name: 'the second one' };
-  const system = await begin({ owner });
-  const first = { id: 'first', name: 'vmedic-1, Temporal 10.0.0.1:7233' };
-  await system.inventory.claimFleet(first, new Date().toISOString(), 60_000);
-  await system.watch();
-  system.controls.cutPower(system.host('a'));
-  const alert = await eventually('the report', async () =>
-    (await system.inventory.alerts({ open: true })).find((r) => r.key.startsWith('observed:')),
-  );
-  expect(alert.sentence).toContain('belongs to another VMedic');
-  expect(alert.sentence).toContain('vmedic-1, Temporal 10.0.0.1:7233');
-  expect(await incidents(system)).toEqual([]);
-  expect(actsOn(system)).toEqual([]);
-});
-
-it('refuses to take a fleet that another VMedic runs, and names that one', async () => {
-  const system = await begin();
-  const first = { id: 'first', name: 'vmedic-1, Temporal 10.0.0.1:7233' };
-  await system.inventory.claimFleet(first, new Date().toISOString(), 60_000);
-  const session = await connectTemporal({ address: temporalAddress(), namespace: 'default' });
-  try {
-    await expect(supervise({ configPath: 'b.yaml' }, system, session)).rejects.toThrow(
-      /belongs to another VMedic since .*: vmedic-1, Temporal 10\.0\.0\.1:7233/,
-    );
-  } finally {
-    await session.close();
-  }
 });
 
 it('begins with a new store by observing, until every host was seen or a person arms it', async () => {

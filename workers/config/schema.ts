@@ -130,6 +130,15 @@ const host = z.strictObject({
   id,
   hypervisor,
   commands,
+  ownerFile: z
+    .string()
+    .startsWith('/', { error: 'must be an absolute path' })
+    .optional()
+    .meta({
+      description:
+        'Where on the host the mark of its VMedic is kept, so that a second installation that is pointed at the same hosts only observes. Default: ' +
+        '/var/lib/vmedic/owner by ssh, nowhere else.',
+    }),
   capacity: z.strictObject({ memoryMiB: count(1), vcpus: count(1) }),
   pools: z.array(id).optional(),
   networks: z

@@ -54,6 +54,8 @@ export interface HostConfig {
   id: string;
   hypervisor: HypervisorConfig;
   commands: CommandsConfig;
+  /** Where on the host the mark of its VMedic is kept. Default: `/var/lib/vmedic/owner` by ssh, nowhere else. */
+  ownerFile?: string | undefined;
   capacity: { memoryMiB: number; vcpus: number };
   pools?: string[] | undefined;
   networks?: string[] | undefined;

@@ -22,6 +22,18 @@ export function hostCommandsBody(world: World): Served<HostCommandsPort> {
       return world.isRunning(target) && target.network !== 'cut' ? 'answers' : 'silent';
     },
 
+    async claim(host, owner, silentMsMax, context) {
+      const state = world.host(host);
+      if (!world.answers(state) || state.commands !== 'reachable')
+        return { says: 'not-known', detail: 'no answer' };
+      await context.wait(world.costs.readMs);
+      const heardMs = state.mark === undefined ? silentMsMax : world.nowMs() - state.mark.atMs;
+      if (state.mark !== undefined && state.mark.owner.id !== owner.id && heardMs < silentMsMax)
+        return { says: 'theirs', owner: state.mark.owner, heardMs };
+      state.mark = { owner, atMs: world.nowMs() };
+      return { says: 'ours' };
+    },
+
     async inspectDisks(host, disks, context) {
       await reach(world, host, context);
       return disks.map((disk): DiskSight => {
