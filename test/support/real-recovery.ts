@@ -18,7 +18,7 @@ import { removeLab } from '../../lab/remove';
 import { runOrThrow } from '../../lab/run';
 import { waitFor } from '../../lab/wait-for';
 import { ConfigRefused, fleetOf, loadConfig } from '../../workers/config';
-import type { VmConfig } from '../../workers/config/types';
+import type { PoolConfig, VmConfig } from '../../workers/config/types';
 import { newLabFolder } from '../lab/real-lab';
 import { type OwnSystem, startOwnSystem } from './own-system';
 import { resetInventory, resetLab } from './real-reset';
@@ -27,6 +27,8 @@ import { type WrittenDown, writtenDown } from './written-down';
 
 export interface RealRecoveryOptions extends Pick<LabOptions, 'hosts' | 'vms' | 'transient'> {
   readonly vmConfig?: Record<string, VmConfig>;
+  /** The host whose own small store is a pool as well. */
+  readonly smallStoreOf?: string;
   /** Made beside the numbered ones, on hv-a. */
   readonly rawVms?: readonly string[];
   /** `observe` by default: a test that starts its recoveries itself must not find them over. */
@@ -64,19 +66,15 @@ export class RealRecovery {
     try {
       for (const name of options.rawVms ?? []) await lab.addVm({ name, format: 'raw', ticks });
       await lab.up();
-      return await RealRecovery.on(lab, options.vmConfig ?? {}, options.mode ?? 'observe');
+      return await RealRecovery.on(lab, options);
     } catch (cause) {
       await removeLab(lab.folder);
       throw cause;
     }
   }
 
-  private static async on(
-    lab: Lab,
-    vmConfig: Record<string, VmConfig>,
-    mode: ClusterMode,
-  ): Promise<RealRecovery> {
-    const fleet = await writeConfig(lab, vmConfig, mode);
+  private static async on(lab: Lab, options: RealRecoveryOptions): Promise<RealRecovery> {
+    const fleet = await writeConfig(lab, options);
     const system = await startOwnSystem(lab.configFile, join(lab.folder, 'own'));
     const { address } = system;
     const client = new Client({ connection: await Connection.connect({ address }) });
@@ -126,10 +124,13 @@ export class RealRecovery {
 
   /** The incident that the watch has opened by itself, once it is there. */
   async noticed(
-    of: { readonly host: string } | { readonly vm: string },
+    of: { readonly host: string } | { readonly vm: string } | { readonly uuid: string },
     timeoutMs = 60_000,
   ): Promise<Started> {
-    const target = 'host' in of ? { hostId: hostId(of.host) } : { vmId: vmId(this.lab.vm(of.vm).uuid) };
+    const target =
+      'host' in of
+        ? { hostId: hostId(of.host) }
+        : { vmId: vmId('uuid' in of ? of.uuid : this.lab.vm(of.vm).uuid) };
     const { incidentId, workflowId } = await waitFor('the watch to open an incident', timeoutMs, async () => {
       const found = await this.inventory.incidents({ ...target, limit: 5 });
       return found.find((i) => !this.known.has(i.incidentId) && i.triggers[0]?.source === 'watch');
@@ -300,20 +301,30 @@ export class RealRecovery {
 
 export type Started = Exclude<StartAnswer, { answer: 'busy' }>;
 
-async function writeConfig(lab: Lab, vmConfig: Record<string, VmConfig>, mode: ClusterMode): Promise<Fleet> {
+async function writeConfig(
+  lab: Lab,
+  { vmConfig = {}, mode = 'observe', smallStoreOf }: RealRecoveryOptions,
+): Promise<Fleet> {
   const written = labConfig(lab);
   const clusters = written.clusters.map((cluster) => ({
     ...{ ...cluster, mode, policy, vms: vmConfig },
     hosts: cluster.hosts.map((host) => ({
       ...host,
+      pools: [...host.pools, ...(host.id === smallStoreOf ? ['small'] : [])],
       fencing: host.fencing.map((level) => ({
         ...level,
         devices: level.devices.map((d) => ({ ...d, options: { ...d.options, ...agentWaits } })),
       })),
     })),
   }));
-  writeFileSync(lab.configFile, stringify({ ...written, clusters }));
+  const pools = [...written.pools, ...(smallStoreOf === undefined ? [] : [smallPool(lab, smallStoreOf)])];
+  writeFileSync(lab.configFile, stringify({ ...written, clusters, pools }));
   const loaded = await loadConfig(lab.configFile, { env: process.env });
   if (!loaded.ok) throw new ConfigRefused(loaded.problems);
   return fleetOf(loaded.config);
 }
+
+const smallPool = (lab: Lab, host: string): PoolConfig => ({
+  ...{ id: 'small', type: 'dir', lockStrategy: 'none' },
+  path: join(lab.host(host).folder, 'run/small'),
+});
