@@ -1,6 +1,6 @@
 /** The incident's row, its timeline and its alerts: what people see, and what outlives the workflow. */
 import type { ClusterPolicy, FenceLevel, Host } from '../domain/fleet';
-import type { ClusterId, HostId, IncidentId, IncidentTarget, PoolId, VmId } from '../domain/ids';
+import type { ClusterId, DiskId, HostId, IncidentId, IncidentTarget, PoolId, VmId } from '../domain/ids';
 import { type Fault, withNextStep } from '../domain/faults';
 import type { VmResult } from '../domain/recovery-state';
 import type { IncidentChange } from './ports';
@@ -28,16 +28,19 @@ export interface AlertInput {
   readonly nextCommand: string | undefined;
 }
 
+/** What every incident is opened with. A `phase` beside it is what the run does first; left out, that of any new incident. */
+interface Opening {
+  clusterId: ClusterId;
+  incidentId: IncidentId;
+  epoch: number;
+  workflowId: string;
+  trigger: Trigger;
+}
+
 export const incidentActivities = (env: Environment) => ({
-  async openHostIncident(input: {
-    hostId: HostId;
-    clusterId: ClusterId;
-    incidentId: IncidentId;
-    epoch: number;
-    workflowId: string;
-    trigger: Trigger;
-    mode: 'act' | 'rehearse';
-  }): Promise<IncidentBrief> {
+  async openHostIncident(
+    input: Opening & { hostId: HostId; mode: 'act' | 'rehearse' },
+  ): Promise<IncidentBrief> {
     const host = declaredHost(env, input.hostId);
     const cluster = clusterById(env, input.clusterId);
     const [record, vms] = await Promise.all([env.inventory.host(input.hostId), rosterOf(env, input.hostId)]);
@@ -58,20 +61,17 @@ export const incidentActivities = (env: Environment) => ({
   },
 
   /** For a VM on its own (`vmedic vm restart`): its incident is `(vmId, epoch)`. */
-  async openVmIncident(input: {
-    vmId: VmId;
-    clusterId: ClusterId;
-    incidentId: IncidentId;
-    epoch: number;
-    workflowId: string;
-    trigger: Trigger;
-    /** What it does first; left out, the phase is that of any new incident. */
-    phase?: string;
-  }): Promise<void> {
+  async openVmIncident(input: Opening & { vmId: VmId; phase?: string }): Promise<void> {
     await open(env, { kind: 'vm', vmId: input.vmId }, input, nowIso());
     if (input.phase !== undefined)
       await env.inventory.updateIncident(input.incidentId, { phase: input.phase });
     await lookForVms(env, input.clusterId, [input.vmId]);
+  },
+
+  /** For a disk that belongs to no VM: its incident is `(diskId, epoch)`. */
+  async openDiskIncident(input: Opening & { diskId: DiskId; phase: string }): Promise<void> {
+    await open(env, { kind: 'disk', diskId: input.diskId }, input, nowIso());
+    await env.inventory.updateIncident(input.incidentId, { phase: input.phase });
   },
 
   /** Phase, summary and next command of the incident, with one timeline line; and, when it waits for a person, one alert. */
@@ -164,13 +164,7 @@ export async function rosterOf(env: Environment, hostId: HostId): Promise<VmReco
 async function open(
   env: Environment,
   target: IncidentTarget,
-  input: {
-    clusterId: ClusterId;
-    incidentId: IncidentId;
-    epoch: number;
-    workflowId: string;
-    trigger: Trigger;
-  },
+  input: Opening,
   openedAt: string,
 ): Promise<string> {
   const { incidentId, clusterId, epoch, workflowId, trigger } = input;

@@ -6,7 +6,7 @@
  * - One order is sent at most once, unless its driver says that sending it again cannot begin it twice.
  * - No file is removed that any record or any definition on any host names.
  */
-import { DriverFault, type Fault, fault } from '../domain/faults';
+import { type Fault, fault } from '../domain/faults';
 import type { FenceEvidence } from '../domain/evidence';
 import type { HostId, IncidentId } from '../domain/ids';
 import { limits } from '../domain/limits';
@@ -17,7 +17,6 @@ import {
   type MoveOrder,
   type MoveTask,
   type MoveVerdict,
-  onePath,
   type TaskState,
   verdictSentence,
 } from '../domain/volume-move';
@@ -35,6 +34,7 @@ import { mustBeArmed } from './armed';
 import { faultOf } from './fault-boundary';
 import { raise } from './incident';
 import type { ActOutcome, MoveDirection, MoveKnown, Preflight, Submitted } from './ports';
+import { whoNamesFile, whoNamesLeftovers } from './who-names';
 
 export type { ActOutcome, MoveKnown, Preflight, Submitted };
 
@@ -73,7 +73,7 @@ const lookingAtMoves = (env: Environment) => ({
     incidentId: IncidentId | undefined;
     patienceMs: number;
   }): Promise<Preflight> {
-    const said = await patiently(input.patienceMs, () => env.volumeMoves.preflight(input.order, signal()));
+    const said = await patiently(input.patienceMs, () => preflight(env, input.order));
     if (said.kind === 'refused') return { ...said, faults: await withFiles(env, input.order, said.faults) };
     if (input.incidentId === undefined) return said;
     const sentence = `${said.before.name}: read before anything is done: ${said.before.disks
@@ -206,7 +206,7 @@ const actingOnMoves = (env: Environment) => ({
   }): Promise<ActOutcome> {
     if (leftovers.length === 0) return { kind: 'ok' };
     await armed(env, before);
-    const named = await whoNames(env, before, leftovers, evidence);
+    const named = await whoNamesLeftovers(env, before, leftovers, evidence);
     if (named !== undefined) return named;
     const outcome = await env.volumeMoves.remove(before, leftovers, signal());
     const paths = leftovers.map((l) => `${l.path} (${l.what})`).join(', ');
@@ -233,6 +233,24 @@ const actingOnMoves = (env: Environment) => ({
     await raise(env, incidentId, { key, severity, sentence: why.sentence, nextCommand: why.next });
   },
 });
+
+/** A disk that belongs to no VM is moved only when everybody who could name it has said that he does not. */
+async function preflight(env: Environment, order: MoveOrder): Promise<Preflight> {
+  const said = await env.volumeMoves.preflight(order, signal());
+  const { file } = order;
+  if (order.vmId !== undefined || file === undefined) return said;
+  const who = await whoNamesFile(env, file);
+  if (who === undefined) return said;
+  const facts = {
+    vm: 'no VM',
+    disk: file,
+    detail: `${who}; a disk of a VM moves with vmedic vm migrate-volume`,
+  };
+  return {
+    kind: 'refused',
+    faults: [fault('DISK_NOT_MOVABLE', facts), ...(said.kind === 'refused' ? said.faults : [])],
+  };
+}
 
 /** Pauses here while VMedic is disarmed. A guest that stands still is let go all the same. */
 const armed = (env: Environment, { order }: BeforeImage): Promise<void> =>
@@ -314,36 +332,4 @@ async function standingProof(
   if (given.some((e) => e.hostId === host)) return [];
   const proof = await env.inventory.evidenceFor(host);
   return proof === undefined ? [] : [proof];
-}
-
-/** Everybody who could name a file is asked: all records, and the definitions on every host of the cluster that is not proven off. */
-async function whoNames(
-  env: Environment,
-  before: BeforeImage,
-  leftovers: readonly Leftover[],
-  evidence: readonly FenceEvidence[],
-): Promise<ActOutcome | undefined> {
-  const paths = new Set(leftovers.map((l) => onePath(l.path)));
-  const kept = (path: string, detail: string): ActOutcome => ({
-    kind: 'refused',
-    fault: fault('NOT_REMOVED', { path, vm: before.name, detail }),
-  });
-  for (const vm of await env.inventory.vms()) {
-    const disk = vm.shape.disks.find((d) => paths.has(onePath(d.path)));
-    if (disk !== undefined) return kept(disk.path, `the record of ${vm.name} names it`);
-  }
-  for (const { id } of declaredCluster(env, before.order.hostId).hosts) {
-    if (evidence.some((e) => e.hostId === id) || (await env.inventory.evidenceFor(id)) !== undefined)
-      continue;
-    try {
-      for (const vm of await env.hypervisor.definitions(id, undefined, signal())) {
-        const disk = vm.shape.disks.find((d) => paths.has(onePath(d.path)));
-        if (disk !== undefined) return kept(disk.path, `the definition of ${vm.name} on ${id} names it`);
-      }
-    } catch (error) {
-      if (!(error instanceof DriverFault)) throw error;
-      return { kind: 'unreachable', fault: error.fault };
-    }
-  }
-  return undefined;
 }

@@ -57,6 +57,7 @@ export async function giveOrder(
 async function stuckRun(to: OrderTarget, record: IncidentRecord, vm: VmId | undefined): Promise<string> {
   if (vm !== undefined) return workflowIds.vm(vm);
   if (record.target.kind === 'vm') return workflowIds.vm(record.target.vmId);
+  if (record.target.kind === 'disk') return record.workflowId;
   let status: RecoveryStatus;
   try {
     status = await to.client.withDeadline(Date.now() + answerMs, () =>

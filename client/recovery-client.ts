@@ -1,5 +1,6 @@
 /** What can be asked of VMedic: each names the workflow ID that it needs and the input of the run; `starts.ts` does the rest. */
 import { type VmId, workflowIds } from '../domain/ids';
+import { looseKey, looseName } from '../domain/volume-move';
 import type {
   FenceHostInput,
   MigrateVolumeInput,
@@ -8,7 +9,7 @@ import type {
   RestartVmInput,
 } from '../workflows/inputs';
 import type { Request, StartAnswer } from './answers';
-import { knownDisk, knownHost, knownPool, knownVm } from './known';
+import { knownDisk, knownFile, knownHost, knownPool, knownVm } from './known';
 import { type FrontDoor, Starts } from './starts';
 
 export class RecoveryClient {
@@ -168,6 +169,33 @@ export class RecoveryClient {
         mode: modeOf(request),
         trigger,
         disks: keys.map((key) => ({ disk: key, to: pool })),
+      }),
+    });
+  }
+
+  /** Moves a disk that belongs to no VM: a file of a declared pool. Refused while any VM names it, or anybody cannot be asked. */
+  async moveFile(file: string, to: string, request: Request, host?: string): Promise<StartAnswer> {
+    const pool = knownPool(this.door.fleet, to);
+    const { id, path, ...at } = await knownFile(this.door.fleet, this.door.inventory, file, pool, host);
+    return this.starts.begin({
+      type: 'migrateVolume',
+      target: { kind: 'disk', diskId: id },
+      name: looseName(path),
+      clusterId: at.cluster,
+      workflowId: workflowIds.disk(id),
+      request,
+      order: `${path} -> ${pool}`,
+      input: (incident, epoch, trigger): MigrateVolumeInput => ({
+        vmId: undefined,
+        loose: { diskId: id, path },
+        name: looseName(path),
+        clusterId: at.cluster,
+        hostId: at.host,
+        incidentId: incident,
+        epoch,
+        mode: modeOf(request),
+        trigger,
+        disks: [{ disk: looseKey(path), to: pool }],
       }),
     });
   }

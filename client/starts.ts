@@ -11,7 +11,15 @@ import {
 import { armCommand, disarmedBy, disarmedSentence } from '../domain/armed';
 import { DriverFault, fault } from '../domain/faults';
 import type { Fleet } from '../domain/fleet';
-import { type ClusterId, incidentId, type IncidentId, type IncidentTarget, workflowIds } from '../domain/ids';
+import {
+  type ClusterId,
+  incidentId,
+  type IncidentId,
+  type IncidentTarget,
+  targetFilter,
+  targetId,
+  workflowIds,
+} from '../domain/ids';
 import type { IncidentRecord, Trigger } from '../domain/records';
 import type { InventoryPort } from '../activities/ports';
 import { defaultTaskQueue, type RunMemo } from '../workflows/inputs';
@@ -121,8 +129,7 @@ export class Starts {
   }
 
   private async latestIncident(target: IncidentTarget): Promise<IncidentRecord | undefined> {
-    const filter = target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId };
-    return (await this.door.inventory.incidents({ ...filter, limit: 1 }))[0];
+    return (await this.door.inventory.incidents({ ...targetFilter(target), limit: 1 }))[0];
   }
 
   /**
@@ -240,11 +247,10 @@ export class Starts {
     const latest = await this.latestIncident(wanted.target);
     const epoch = latest === undefined ? 1 : latest.epoch + (latest.closedAt === undefined ? 0 : 1);
     const id = incidentId(wanted.target, epoch);
-    const target = wanted.target.kind === 'host' ? wanted.target.hostId : wanted.target.vmId;
     // Rehearsals stand in nobody's way, so any number that is not taken will do.
     const { rehearsal } = wanted.request;
     const n = rehearsal ?? `${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
-    const workflowId = workflowIds.rehearsal(target, n);
+    const workflowId = workflowIds.rehearsal(targetId(wanted.target), n);
     const options = this.options(wanted, id, epoch, workflowId);
     const ref = { incidentId: id, workflowId, type: wanted.type };
     try {
@@ -274,7 +280,7 @@ export class Starts {
       memo: { ...memo },
       typedSearchAttributes: subject({
         incidentId: id,
-        ...(target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId }),
+        ...targetFilter(target),
       }),
       ...staticDetails({ type, name, incidentId: id, request }),
     } as const;

@@ -7,7 +7,7 @@ const titles: Readonly<Record<WorkflowType, (name: string) => string>> = {
   fenceHost: (name) => `Fence host ${name}`,
   restartVm: (name) => `Restart VM ${name}`,
   readmitHost: (name) => `Readmit host ${name}`,
-  migrateVolume: (name) => `Move a disk of VM ${name}`,
+  migrateVolume: (name) => `Move a disk of ${name}`,
 };
 
 /** What Temporal's UI shows of a run from its first moment: one line, and who asked for it and why. */

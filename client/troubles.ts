@@ -28,7 +28,7 @@ const namedMax = 10;
  * something of a person is no such work.
  */
 const isUnderWay = ({ target, phase, nextCommand }: IncidentRecord): boolean =>
-  target.kind === 'vm' && nextCommand === undefined && phasesUnderWay.some((p) => p === phase);
+  target.kind !== 'host' && nextCommand === undefined && phasesUnderWay.some((p) => p === phase);
 
 const standingOf = (i: IncidentRecord): Trouble => ({
   what: `incident ${i.incidentId} is ${i.phase}: ${i.summary}`,

@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { RecoveriesPort, RecoveryAnswer, RecoveryOrder } from '../activities/ports';
 import { DriverFault } from '../domain/faults';
-import type { IncidentTarget } from '../domain/ids';
+import { type IncidentTarget, targetFilter, targetId } from '../domain/ids';
 import type { RecoverHostResult, RestartVmResult } from '../workflows/inputs';
 import type { Request, StartAnswer } from './answers';
 import { isUnanswered, Refusal } from './errors';
@@ -52,8 +52,7 @@ async function underWay(
   target: IncidentTarget,
   mode: RecoveryOrder['mode'],
 ): Promise<RecoveryAnswer | undefined> {
-  const filter = target.kind === 'host' ? { hostId: target.hostId } : { vmId: target.vmId };
-  const [open] = await door.inventory.incidents({ ...filter, open: true, limit: 1 });
+  const [open] = await door.inventory.incidents({ ...targetFilter(target), open: true, limit: 1 });
   if (open !== undefined && mode === 'observe') return { kind: 'under-way', incidentId: open.incidentId };
   if (open?.triggers.some((t) => t.source === 'watch') !== true) return undefined;
   const run = await lastRun(door.client, open.workflowId);
@@ -89,7 +88,7 @@ async function rehearsed(client: Client, workflowId: string): Promise<string> {
 /** The watch knows faults alone: whatever keeps the front door from answering is over by itself, or is told by the next round again. */
 function asFault(error: unknown, target: IncidentTarget): unknown {
   if (error instanceof DriverFault) return error;
-  const what = target.kind === 'host' ? target.hostId : target.vmId;
+  const what = targetId(target);
   if (error instanceof Refusal || isUnanswered(error))
     return new DriverFault(
       'RECOVERY_NOT_ASKED',

@@ -253,7 +253,7 @@ export const faultTable = {
   MOVE_STOPPED: {
     class: 'permanent',
     sentence: '{by} stopped the move of a disk of {vm}: {detail}',
-    next: 'the disk is where it was; vmedic vm show {vm}',
+    next: 'the disk is where it was; repeat the order when it suits',
   },
   MOVE_REFUSED: {
     class: 'permanent',

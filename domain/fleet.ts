@@ -147,3 +147,16 @@ export const clusterOf = (fleet: Fleet, id: HostId): Cluster | undefined =>
   fleet.clusters.find((c) => c.hosts.some((h) => h.id === id));
 
 export const findPool = (fleet: Fleet, id: PoolId): Pool | undefined => fleet.pools.find((p) => p.id === id);
+
+/** The pool with the longest path that the disk lies under. A logical volume is written in two ways. */
+export function poolOf(pools: readonly Pool[]): (path: string) => PoolId | undefined {
+  const byLength = pools
+    .flatMap(({ id, type, path }) => {
+      if (path === undefined) return [];
+      const folder = path.replace(/\/+$/, '');
+      const mapped = `/dev/mapper/${(folder.split('/').at(-1) ?? '').replaceAll('-', '--')}-`;
+      return [`${folder}/`, ...(type === 'lvm' ? [mapped] : [])].map((f) => ({ id, folder: f }));
+    })
+    .sort((a, b) => b.folder.length - a.folder.length);
+  return (path) => byLength.find(({ folder }) => path.startsWith(folder))?.id;
+}

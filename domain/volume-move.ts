@@ -3,7 +3,7 @@
  * workers and is read by people. A disk's path is never its identity, because a move (and the way back of one) renames files.
  */
 import type { Fault } from './faults';
-import type { HostId, PoolId, VmId } from './ids';
+import type { DiskId, HostId, PoolId, VmId } from './ids';
 import type { Timestamp } from './observations';
 import type { VmShape } from './records';
 
@@ -13,14 +13,26 @@ export type DiskKey = string;
 export const diskKey = (disk: { readonly uuid?: string; readonly device: string }): DiskKey =>
   disk.uuid ?? disk.device;
 
+/** A disk that belongs to no VM: a file of a declared pool. It moves byte by byte, so that nobody has to know its format. */
+export interface LooseDisk {
+  readonly diskId: DiskId;
+  readonly path: string;
+}
+
+/** What people read of it where else a VM's name stands. */
+export const looseName = (path: string): string => `no VM (${looseKey(path)})`;
+
+export const looseKey = (path: string): DiskKey => path.split('/').at(-1) ?? path;
+
 export interface MoveOrder {
   /**
    * Names this one attempt: the same in every call about it, never used again for another. What a driver makes for the move carries it
    * (target files, tags), so that its own work is known again by whoever goes on.
    */
   readonly attempt: string;
-  /** Undefined for a disk that belongs to no VM. */
+  /** Undefined for a disk that belongs to no VM: then `file` is where it lies. */
   readonly vmId: VmId | undefined;
+  readonly file?: string;
   /** Where the record says that the VM runs or ran last; for a disk of no VM any host that reaches both pools. */
   readonly hostId: HostId;
   readonly disks: readonly { readonly disk: DiskKey; readonly to: PoolId }[];

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Ports } from '../activities/ports';
-import { clusterOf, type Fleet, type Pool } from '../domain/fleet';
+import { clusterOf, type Fleet, type Pool, poolOf } from '../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, type PoolId } from '../domain/ids';
 import { openChildGateway } from '../drivers/child-processes';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
@@ -159,19 +159,6 @@ const hostsOfPools = (fleet: Fleet, kind: (pool: Pool) => boolean): Map<PoolId, 
     fleet.pools.filter(kind).map((p) => [p.id, hosts.filter((h) => h.pools.includes(p.id)).map((h) => h.id)]),
   );
 };
-
-/** The pool with the longest path that the disk lies under. A logical volume is written in two ways. */
-export function poolOf(pools: readonly Pool[]): (path: string) => PoolId | undefined {
-  const byLength = pools
-    .flatMap(({ id, type, path }) => {
-      if (path === undefined) return [];
-      const folder = path.replace(/\/+$/, '');
-      const mapped = `/dev/mapper/${(folder.split('/').at(-1) ?? '').replaceAll('-', '--')}-`;
-      return [`${folder}/`, ...(type === 'lvm' ? [mapped] : [])].map((f) => ({ id, folder: f }));
-    })
-    .sort((a, b) => b.folder.length - a.folder.length);
-  return (path) => byLength.find(({ folder }) => path.startsWith(folder))?.id;
-}
 
 /** A password is read at each call: correcting the file is enough. */
 function devicesOf(config: VmedicConfig, folder: string): FenceDeviceSetup[] {

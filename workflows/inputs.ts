@@ -8,7 +8,7 @@ import type { Fault } from '../domain/faults';
 import type { ClusterId, HostId, IncidentId, PoolId, VmId } from '../domain/ids';
 import type { VmResult } from '../domain/recovery-state';
 import type { Trigger } from '../domain/records';
-import type { DiskFound, DiskKey } from '../domain/volume-move';
+import type { DiskFound, DiskKey, LooseDisk } from '../domain/volume-move';
 
 /** `rehearse`: every read and check for real, every act replaced by the sentence that says what it would do. */
 export type Mode = 'act' | 'rehearse';
@@ -137,7 +137,9 @@ export interface RestartVmInput {
 }
 
 export interface MigrateVolumeInput {
-  readonly vmId: VmId;
+  /** Undefined for a disk that belongs to no VM: then `loose` says which. */
+  readonly vmId: VmId | undefined;
+  readonly loose?: LooseDisk;
   readonly name: string;
   readonly clusterId: ClusterId;
   readonly hostId: HostId;
@@ -164,7 +166,7 @@ export interface MovePace {
 
 /** A move that is made, or that made nothing (then as the details of its failure). */
 export interface MigrateVolumeResult {
-  readonly vmId: VmId;
+  readonly vmId: VmId | undefined;
   readonly name: string;
   readonly phase: 'moved' | 'not-moved' | 'stuck' | 'rehearsed';
   readonly disks: readonly DiskFound[];

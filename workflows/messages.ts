@@ -86,7 +86,7 @@ export type MovePhase =
   (typeof phasesUnderWay)[number] | 'going-back' | 'moved' | 'not-moved' | 'rehearsed' | 'stuck';
 
 export interface MoveStatus {
-  readonly vmId: VmId;
+  readonly vmId: VmId | undefined;
   readonly incidentId: IncidentId;
   readonly phase: MovePhase;
   readonly percent: number | undefined;

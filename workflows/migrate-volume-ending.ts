@@ -9,9 +9,9 @@ import {
 import { type Fault, fault, withNextStep } from '../domain/faults';
 import { workflowIds } from '../domain/ids';
 import { verdictSentence } from '../domain/volume-move';
-import { look } from './activity-options';
+import { look, prepare } from './activity-options';
 import { failureTypes, type MigrateVolumeResult, type RestartVmInput, type RunMemo } from './inputs';
-import { type Run, show } from './migrate-volume-run';
+import { aboutOf, type Run, show, stuckAlert } from './migrate-volume-run';
 import { orderOf } from './migrate-volume-steps';
 import type { restartVm } from './restart-vm';
 import { showPhase, subject } from './search-attributes';
@@ -39,8 +39,8 @@ export async function finish(run: Run, ended: Ended): Promise<MigrateVolumeResul
 
 /** A VM that vanished is everybody's matter: nothing was touched, and the alert names its files. */
 async function alertMissing(run: Run, why: Fault): Promise<void> {
-  const { incidentId, vmId } = run.input;
-  const key = `move-missing:${vmId}:${incidentId}`;
+  const { incidentId } = run.input;
+  const key = `move-missing:${aboutOf(run.input)}:${incidentId}`;
   await look.alertOfMove({ incidentId, key, severity: 'critical', fault: why });
 }
 
@@ -67,11 +67,11 @@ async function close(
   outcome: 'moved' | 'not-moved' | 'stuck' | 'aborted',
 ): Promise<void> {
   showPhase(result.phase);
-  const { incidentId, vmId } = run.input;
+  const { incidentId } = run.input;
   await look.closeIncident({
     ...{ incidentId, outcome, phase: result.phase, sentence: result.sentence, facts: { result } },
     nextCommand: result.fault?.next,
-    clearAlerts: [`vm-stuck:${vmId}`],
+    clearAlerts: [stuckAlert(run.input)],
   });
 }
 
@@ -88,8 +88,9 @@ export async function closeCancelled(run: Run): Promise<void> {
 /** The incident that failed the host waits for this VM under the same ID: no third party can take it in between. */
 async function continueAsRestart(run: Run): Promise<never> {
   const { input, failed } = run;
-  if (failed === undefined) throw new Error('no host has failed');
-  const { vmId, name, clusterId, trigger } = input;
+  const { vmId } = input;
+  if (failed === undefined || vmId === undefined) throw new Error('no host of a VM has failed');
+  const { name, clusterId, trigger } = input;
   const { hostId, incidentId, at } = failed;
   const evidence = run.evidence.findLast((e) => e.hostId === hostId);
   const order: RestartVmInput = {
@@ -111,7 +112,7 @@ async function continueAsRestart(run: Run): Promise<never> {
 
 export async function rehearse(run: Run): Promise<MigrateVolumeResult> {
   const { vmId, name } = run.input;
-  const said = await look.preflightMove({
+  const said = await prepare.preflightMove({
     order: orderOf(run),
     incidentId: undefined,
     patienceMs: run.pace.preflightMs,
@@ -124,7 +125,7 @@ export async function rehearse(run: Run): Promise<MigrateVolumeResult> {
           .map(
             (d) =>
               `would move ${d.disk} of ${name} (${d.bytes} bytes) from ${d.at.path} to ${d.wanted?.poolId}${said.before.running ? ' while it runs' : ''}, ` +
-              'read it back, switch the record, and remove the old place last',
+              `read it back${vmId === undefined ? '' : ', switch the record'}, and remove the old place last`,
           );
   setCurrentDetails(would.map((w) => `- ${w}`).join('\n'));
   return {

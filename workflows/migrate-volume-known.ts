@@ -3,9 +3,9 @@ import { condition, getExternalWorkflowHandle, isCancellation, workflowInfo } fr
 import { type Fault, fault } from '../domain/faults';
 import { workflowIds } from '../domain/ids';
 import { type MoveVerdict, verdictSentence } from '../domain/volume-move';
-import { look } from './activity-options';
+import { look, prepare } from './activity-options';
 import * as messages from './messages';
-import { knownOf, ofMove, type Run, show } from './migrate-volume-run';
+import { knownOf, ofMove, type Run, show, stuckAlert } from './migrate-volume-run';
 import { showPhase } from './search-attributes';
 
 /** A verdict on which something may rest. */
@@ -45,7 +45,8 @@ const patienceMs = (run: Run, verdict: MoveVerdict): number =>
   run.pace.readBackMs * (verdict.kind === 'IN_PROGRESS' ? 6 : 1);
 
 export async function readOnce(run: Run): Promise<MoveVerdict> {
-  const verdict = await look.readMove({ ...ofMove(run), known: knownOf(run) });
+  // Of a dead host's disks it may compare two places whole.
+  const verdict = await prepare.readMove({ ...ofMove(run), known: knownOf(run) });
   run.verdict = verdict;
   return verdict;
 }
@@ -100,12 +101,13 @@ export async function waitForPerson(
   run.fault = why;
   show(run, 'stuck');
   showPhase('stuck');
-  const nextCommand = `vmedic incident resolve ${incidentId} --vm ${vmId} --retry --reason "..."`;
+  const which = vmId === undefined ? '' : ` --vm ${vmId}`;
+  const nextCommand = `vmedic incident resolve ${incidentId}${which} --retry --reason "..."`;
   const sentence = `${name}: ${why.sentence}`;
   await look.notePhase({
     ...{ incidentId, key: `stuck-${workflowInfo().historyLength}`, sentence: `stuck: ${sentence}` },
     change: { phase: 'stuck', summary: why.sentence, nextCommand },
-    alert: { key: `vm-stuck:${vmId}`, severity: 'critical', sentence, nextCommand },
+    alert: { key: stuckAlert(run.input), severity: 'critical', sentence, nextCommand },
   });
   await tellIncident(run, why);
   let end: messages.StuckResolution | 'seen-again' | undefined;
@@ -121,7 +123,7 @@ export async function waitForPerson(
   await look.notePhase({
     ...{ incidentId, key: `unstuck-${workflowInfo().historyLength}`, sentence: `${name}: ${by}` },
     change: { phase, summary: by, nextCommand: undefined },
-    clearAlert: `vm-stuck:${vmId}`,
+    clearAlert: stuckAlert(run.input),
   });
   show(run, phase);
   return end;
@@ -132,8 +134,8 @@ const decisionOf = (run: Run): Run['resolution'] => run.resolution;
 
 /** The incident of a host that failed waits for this VM; it must not wait for a person without knowing it. */
 async function tellIncident(run: Run, why: Fault): Promise<void> {
-  if (run.failed === undefined) return;
   const { vmId, name } = run.input;
+  if (run.failed === undefined || vmId === undefined) return;
   const finishedAt = new Date().toISOString();
   const result = { vmId, name, target: undefined, phase: 'stuck', fault: why, finishedAt } as const;
   try {

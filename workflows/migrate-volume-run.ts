@@ -36,6 +36,12 @@ export interface Run {
   readonly scope: CancellationScope;
 }
 
+/** Of what alerts and keys are: the VM, or the disk that belongs to none. */
+export const aboutOf = ({ vmId, loose, name }: MigrateVolumeInput): string => vmId ?? loose?.diskId ?? name;
+
+export const stuckAlert = (input: MigrateVolumeInput): string =>
+  `${input.vmId === undefined ? 'disk' : 'vm'}-stuck:${aboutOf(input)}`;
+
 export function listen(run: Run): void {
   const { name } = run.input;
   setHandler(messages.moveStatusQuery, () => statusOf(run));

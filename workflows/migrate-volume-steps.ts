@@ -1,7 +1,7 @@
 /** The steps of `migrateVolume`. */
 import { condition, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { type Fault, fault } from '../domain/faults';
-import { look, start } from './activity-options';
+import { look, prepare, settle, start } from './activity-options';
 import { shielded, stoppable, throwIfCancelled } from './cancellation';
 import { readOnce, readUntilKnown, waitForPerson } from './migrate-volume-known';
 import { hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
@@ -14,7 +14,7 @@ export async function preflightStep(run: Run): Promise<void> {
   await stoppable(run.scope, async () => {
     await condition(() => !run.held);
     show(run, 'checking');
-    const said = await look.preflightMove({
+    const said = await prepare.preflightMove({
       order,
       incidentId: input.incidentId,
       patienceMs: run.pace.preflightMs,
@@ -31,6 +31,7 @@ export const orderOf = ({ input }: Run) => ({
   vmId: input.vmId,
   hostId: input.hostId,
   disks: input.disks,
+  ...(input.loose !== undefined && { file: input.loose.path }),
 });
 
 function allOf(run: Run, faults: readonly Fault[]): Fault {
@@ -121,12 +122,12 @@ export async function cleanStep(run: Run): Promise<void> {
   const leftovers = all.filter((l) => l.stays === undefined);
   if (leftovers.length === 0) return;
   for (let round = 0; !hostHasFailed(run); round += 1) {
-    const outcome = await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });
+    const outcome = await settle.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });
     if (outcome.kind === 'ok') return;
     await condition(() => hostHasFailed(run), run.pace.settleMs);
     if (round < 2 || hostHasFailed(run)) continue;
     const again = async (): Promise<boolean> =>
-      (await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence })).kind === 'ok';
+      (await settle.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence })).kind === 'ok';
     if ((await waitForPerson(run, outcome.fault, again)) === 'give-up')
       return leave(run, leftovers, 'a person decided that it stays');
   }

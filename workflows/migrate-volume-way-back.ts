@@ -4,7 +4,7 @@ import { type Fault, fault } from '../domain/faults';
 import type { Leftover, MoveVerdict } from '../domain/volume-move';
 import { look, start } from './activity-options';
 import { GivenUp, readUntilKnown } from './migrate-volume-known';
-import { hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
+import { aboutOf, hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
 import { begin, follow, letGo, NotMade, tell, whyNot } from './migrate-volume-task';
 
 /** Found on the way back: every disk is at its new place after all. Reality decides, so the run goes forward. */
@@ -115,8 +115,8 @@ async function removeCopies(run: Run, leftovers: readonly Leftover[]): Promise<v
 /** A file too many is no loss: it is named, and the run ends. */
 export async function leave(run: Run, leftovers: readonly Leftover[], detail: string): Promise<void> {
   const path = leftovers.map((l) => l.path).join(', ');
-  const { incidentId, vmId, name } = run.input;
+  const { incidentId, name } = run.input;
   const why = fault('NOT_REMOVED', { path, vm: name, detail });
-  const key = `move-leftover:${vmId}:${incidentId}`;
+  const key = `move-leftover:${aboutOf(run.input)}:${incidentId}`;
   await look.alertOfMove({ incidentId, key, severity: 'warning', fault: why });
 }

@@ -1,6 +1,6 @@
 /**
  * A VM's disk moved to another pool: verified, or taken back, never falsely a success. The workflow ID `vm:<vmId>` is the lock: while this runs
- * nobody starts the VM elsewhere, and while it is recovered nobody moves its disks.
+ * nobody starts the VM elsewhere, and while it is recovered nobody moves its disks. A disk that belongs to no VM has `disk:<diskId>`.
  *
  * preflight -> copy [take back what moved, remove our own copy] -> switch (pivot) -> record -> clean. Where the task switches by itself, the disk
  * has moved when it was read to have moved; what the task says counts for nothing. From then on there is only forward.
@@ -44,7 +44,7 @@ export async function migrateVolume(input: MigrateVolumeInput): Promise<MigrateV
   listen(run);
   if (input.mode === 'rehearse') return rehearse(run);
   const { workflowId } = workflowInfo();
-  await shielded(() => look.openVmIncident({ ...input, workflowId, phase: run.phase }));
+  await shielded(() => opened(run, workflowId));
   try {
     const ended = await untilEnded(run);
     return await shielded(() => finish(run, ended));
@@ -53,6 +53,13 @@ export async function migrateVolume(input: MigrateVolumeInput): Promise<MigrateV
     if (isCancellation(error)) await shielded(() => closeCancelled(run));
     throw error;
   }
+}
+
+function opened({ input, phase }: Run, workflowId: string): Promise<void> {
+  const { vmId, loose } = input;
+  if (vmId !== undefined) return look.openVmIncident({ ...input, vmId, workflowId, phase });
+  if (loose === undefined) throw new Error('the order names neither a VM nor a disk');
+  return look.openDiskIncident({ ...input, diskId: loose.diskId, workflowId, phase });
 }
 
 async function untilEnded(run: Run): Promise<Ended> {
@@ -90,7 +97,7 @@ async function afterStuck(
     undo: 'pivot',
   };
   if (cause instanceof MovedAfterAll) return runSaga([pivot, ...later(run)], shielded);
-  const { vmId: vm, incidentId: incident } = run.input;
+  const { vmId: vm = run.input.name, incidentId: incident } = run.input;
   const why = faultIn(cause);
   if (why === undefined) throw cause;
   const detail = `${outcome.notUndone.join(', ')}: ${why.sentence}`;

@@ -17,7 +17,7 @@ export const searchAttributes = {
   phase: keyword(searchAttributeNames.phase),
 } as const;
 
-/** What a run is about, for its start options. */
+/** What a run is about, for its start options. A disk that belongs to no VM is found by its incident. */
 export function subject(of: {
   readonly incidentId: IncidentId;
   readonly hostId?: HostId | undefined;

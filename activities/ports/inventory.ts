@@ -1,6 +1,14 @@
 import type { FenceEvidence } from '../../domain/evidence';
 import type { Capacity } from '../../domain/fleet';
-import type { ClusterId, EvidenceId, FenceDeviceId, HostId, IncidentId, VmId } from '../../domain/ids';
+import type {
+  ClusterId,
+  DiskId,
+  EvidenceId,
+  FenceDeviceId,
+  HostId,
+  IncidentId,
+  VmId,
+} from '../../domain/ids';
 import type { Timestamp } from '../../domain/observations';
 import type {
   AlertRecord,
@@ -133,6 +141,7 @@ export interface InventoryPort extends SupervisionRows {
     readonly open?: boolean;
     readonly hostId?: HostId;
     readonly vmId?: VmId;
+    readonly diskId?: DiskId;
     readonly clusterId?: ClusterId;
     readonly limit?: number;
     /** The last one of the page before. */

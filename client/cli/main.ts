@@ -14,6 +14,7 @@ import { addStatusCommand } from './commands/status';
 import { addTokenCommands } from './commands/token';
 import { addUpCommands } from './commands/up';
 import { addVmCommands } from './commands/vm';
+import { addVolumeCommands } from './commands/volume';
 import type { Program } from './command';
 import { exitCodeHelp, exitCodes, type ExitCode } from './exit-codes';
 import { type Io, Output, processIo } from './io';
@@ -68,6 +69,7 @@ export function buildProgram(state: Program): Command {
   addStatusCommand(program, state);
   addHostCommands(program, state);
   addVmCommands(program, state);
+  addVolumeCommands(program, state);
   addIncidentCommands(program, state);
   addReadinessCommand(program, state);
   addArmCommands(program, state);

@@ -84,6 +84,19 @@ export const moveBody = named(
     to: idField.meta({ description: 'The pool of the config that it goes to.' }),
   }),
 );
+export const moveFileBody = named(
+  'MoveFile',
+  z.strictObject({
+    ...startBody.shape,
+    disk: z
+      .string()
+      .min(1)
+      .max(4096)
+      .meta({ description: 'The whole path of a file in a declared pool.', example: '/srv/pool/old.qcow2' }),
+    to: idField.meta({ description: 'The pool of the config that it goes to.' }),
+    host: idField.optional().meta({ description: 'Through this host; else one that both pools are on.' }),
+  }),
+);
 export const saidBody = named('Said', z.strictObject({ reason, onBehalfOf }));
 export const resolveBody = named(
   'Resolution',
@@ -99,6 +112,7 @@ const at = z.iso.datetime();
 const target = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('host'), hostId: z.string() }),
   z.object({ kind: z.literal('vm'), vmId: z.string() }),
+  z.object({ kind: z.literal('disk'), diskId: z.string() }),
 ]);
 
 export const trigger = named(

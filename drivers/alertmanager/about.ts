@@ -1,4 +1,5 @@
 import type { Told } from '../../activities/ports';
+import { targetId } from '../../domain/ids';
 
 /** Of whom and of what an alert tells, from its incident. Labels never change while it is open; annotations may. */
 export function aboutOf(
@@ -13,7 +14,7 @@ export function aboutOf(
   return {
     labels: {
       cluster: clusterId,
-      ...(target.kind === 'host' ? { host: target.hostId } : { vm: target.vmId }),
+      [target.kind]: targetId(target),
       incident: incidentId,
     },
     annotations: {

@@ -81,7 +81,7 @@ export async function redefine(
 }
 
 /** `(12.34/100%)`, once per step. */
-function lastPercent(said: string): number | undefined {
+export function lastPercent(said: string): number | undefined {
   const last = [...said.matchAll(/\((\d+)\.\d+\/100%\)/g)].at(-1)?.[1];
   return last === undefined ? undefined : Math.min(99, Number(last));
 }

@@ -52,7 +52,7 @@ exit 0`;
  * Opens an image as one that must not be written to by others. A reader of a raw image has nothing against writers, so such a one is opened for writing,
  * and not written to. $1 path, $2 format.
  */
-const openAlone = `
+export const openAlone = `
 open_alone() { if [ "$2" = raw ]; then qemu-io -f raw -c length "$1"; else qemu-img info -f "$2" "$1"; fi; }`;
 
 /** absent, free or held (somebody has it open), by QEMU's own lock. $1 path, $2 format. */

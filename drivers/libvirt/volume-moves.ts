@@ -10,10 +10,11 @@
  */
 import type { ActOutcome, FoundTask, Preflight, Submitted, VolumeMovesPort } from '../../activities/ports';
 import { DriverFault, fault } from '../../domain/faults';
-import type { BeforeImage, Leftover, MoveVerdict } from '../../domain/volume-move';
+import type { BeforeImage, Leftover, MoveOrder, MoveVerdict } from '../../domain/volume-move';
 import { beginCold, followCold, redefine } from './cold-move';
 import { endCopy } from './copy-scripts';
 import { beginLive, followLive, pivot } from './live-move';
+import { createLooseMoves, type LooseMoves } from './loose-disks';
 import { preflightMove } from './move-preflight';
 import {
   foreignJob,
@@ -37,26 +38,31 @@ export interface LibvirtVolumeMoves extends VolumeMovesPort {
   close(): Promise<void>;
 }
 
-export const createLibvirtVolumeMoves = (options: LibvirtMovesOptions): LibvirtVolumeMoves =>
-  new Moves(options);
+export function createLibvirtVolumeMoves(options: LibvirtMovesOptions): LibvirtVolumeMoves {
+  const reach = new MoveReach(options);
+  const ofVms = new Moves(reach);
+  const loose = createLooseMoves(reach);
+  const by = ({ vmId }: MoveOrder): LooseMoves => (vmId === undefined ? loose : ofVms);
+  return {
+    preflight: (order, signal) => by(order).preflight(order, signal),
+    submit: (before, ...more) => by(before.order).submit(before, ...more),
+    find: (before, ...more) => by(before.order).find(before, ...more),
+    follow: (before, ...more) => by(before.order).follow(before, ...more),
+    cancel: (before, ...more) => by(before.order).cancel(before, ...more),
+    classify: (before, ...more) => by(before.order).classify(before, ...more),
+    remove: (before, ...more) => by(before.order).remove(before, ...more),
+    switchOver: ofVms.switchOver,
+    letGo: ofVms.letGo,
+    close: () => reach.close(),
+  };
+}
 
-class Moves implements LibvirtVolumeMoves {
-  private readonly reach: MoveReach;
-
-  constructor(options: LibvirtMovesOptions) {
-    this.reach = new MoveReach(options);
-  }
+class Moves implements VolumeMovesPort {
+  constructor(private readonly reach: MoveReach) {}
 
   preflight: VolumeMovesPort['preflight'] = async (order, signal): Promise<Preflight> => {
     const { hostId, vmId } = order;
-    if (vmId === undefined) {
-      const facts = {
-        vm: 'no VM',
-        disk: order.disks[0]?.disk ?? '',
-        detail: 'disks without a VM are not moved on KVM hosts',
-      };
-      return { kind: 'refused', faults: [fault('DISK_NOT_MOVABLE', facts)] };
-    }
+    if (vmId === undefined) throw new Error('a disk that belongs to no VM is moved by others');
     const seen = await readVm(this.reach.connection(hostId), vmId, signal);
     const elsewhere = seen === undefined ? await this.reach.everywhere(hostId, vmId, [], signal) : [];
     return preflightMove({ order, seen, elsewhere, reach: this.reach }, signal);
@@ -213,8 +219,6 @@ class Moves implements LibvirtVolumeMoves {
     }
     return ok;
   };
-
-  close = (): Promise<void> => this.reach.close();
 
   private async beginCold(before: BeforeImage, part: Part, signal: AbortSignal): Promise<ActOutcome> {
     const why = await beginCold(this.reach, movedVm(before), part, signal);

@@ -1,7 +1,14 @@
 import { and, desc, eq, isNull, or, sql } from 'drizzle-orm';
 import type { IncidentChange, IncidentPlace, InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
-import type { HostId, IncidentId, IncidentTarget, VmId } from '../../domain/ids';
+import {
+  type DiskId,
+  type HostId,
+  type IncidentId,
+  type IncidentTarget,
+  targetId,
+  type VmId,
+} from '../../domain/ids';
 import { limits } from '../../domain/limits';
 import type { IncidentRecord, Trigger } from '../../domain/records';
 import type { Connections, Db } from './connection';
@@ -30,12 +37,22 @@ export const incidentRecord = (row: IncidentRow): IncidentRecord => ({
   version: row.version,
 });
 
-const targetOf = (row: IncidentRow): IncidentTarget =>
-  row.targetKind === 'host'
-    ? { kind: 'host', hostId: row.targetId as HostId }
-    : { kind: 'vm', vmId: row.targetId as VmId };
+function targetOf({ targetKind: kind, targetId: id }: IncidentRow): IncidentTarget {
+  switch (kind) {
+    case 'host':
+      return { kind, hostId: id as HostId };
+    case 'vm':
+      return { kind, vmId: id as VmId };
+    case 'disk':
+      return { kind, diskId: id as DiskId };
+  }
+}
 
-const targetId = (target: IncidentTarget): string => (target.kind === 'host' ? target.hostId : target.vmId);
+function wantedTarget({ hostId, vmId, diskId }: NonNullable<Parameters<InventoryPort['incidents']>[0]>) {
+  if (hostId !== undefined) return ofTarget({ kind: 'host', hostId });
+  if (vmId !== undefined) return ofTarget({ kind: 'vm', vmId });
+  return diskId === undefined ? undefined : ofTarget({ kind: 'disk', diskId });
+}
 
 const ofTarget = (target: IncidentTarget) =>
   and(eq(incidents.targetKind, target.kind), eq(incidents.targetId, targetId(target)));
@@ -58,15 +75,9 @@ export const incidentRows = (
   incident: (id) => connections.run((db) => readIncident(db, id)),
 
   async incidents(filter = {}) {
-    const target: IncidentTarget | undefined =
-      filter.hostId !== undefined
-        ? { kind: 'host', hostId: filter.hostId }
-        : filter.vmId !== undefined
-          ? { kind: 'vm', vmId: filter.vmId }
-          : undefined;
     const where = and(
       filter.open === undefined ? undefined : sql`(${incidents.closedAt} is null) = ${filter.open}`,
-      target === undefined ? undefined : ofTarget(target),
+      wantedTarget(filter),
       filter.clusterId === undefined ? undefined : eq(incidents.clusterId, filter.clusterId),
       filter.olderThan === undefined ? undefined : olderThan(filter.olderThan),
     );

@@ -61,6 +61,9 @@ export interface VolumeWork {
   fault: Fault | undefined;
 }
 
+/** Whose the disks of a work are that belong to no VM. */
+export const noVm = '' as VmId;
+
 /** What a disk holds when nothing else is said. */
 export const diskBytes = 1_048_576;
 
@@ -172,6 +175,7 @@ export class VolumeWorks {
       work.state = 'ready';
       return undefined;
     }
+    if (work.vmId === noVm) return this.end(work, 'done', undefined);
     if (this.definitionOf(work) === undefined) return failed('the VM is in no inventory any more');
     const moved = manner.startsWith('moves-part') ? work.disks.slice(0, 1) : work.disks;
     this.switchTo(work, moved);

@@ -2,7 +2,9 @@
  * Disks moved on real hosts, while the guest writes and while it is off, and by a VMedic that is killed in between. The oracle judges the disk at the
  * place that libvirt names: one boot, no gap, nothing printed that is not on the disk.
  */
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Ending } from '../../client/answers';
 import { vmId } from '../../domain/ids';
 import { mulberry32 } from '../../drivers/simulated/sample-world';
@@ -73,6 +75,34 @@ describeOnRealHosts('a disk on real hosts', () => {
     await vm.start();
     await vm.beats(2);
     await isClean(vm, 2);
+  });
+
+  it('that belongs to no VM stays while an image is built on it, and moves byte for byte once none is', async () => {
+    const folder = dirname(await fileOf(real.lab.vm('vm-03')));
+    const [path, over] = [join(folder, 'old-web.qcow2'), join(folder, 'over.qcow2')];
+    const image = (...args: string[]): string => execFileSync('qemu-img', args, { encoding: 'utf8' });
+    const asked = { by: 'tester', reason: 'room', source: 'operator' } as const;
+    const moved = async (): Promise<Ending> => {
+      const answer = await real.recoveries.moveFile(path, 'lab-second', asked);
+      if (answer.answer === 'busy') throw new Error(`busy: ${answer.summary}`);
+      return real.ending(answer);
+    };
+    image('create', '-q', '-f', 'qcow2', path, '4M');
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -q -P 0x5a 1M 1M', path]);
+    image('create', '-q', '-f', 'qcow2', '-b', path, '-F', 'qcow2', over);
+    expect(await moved()).toMatchObject({
+      kind: 'failed',
+      sentence: expect.stringContaining(`${over} is built on it`),
+    });
+    expect(existsSync(path)).toBe(true);
+    rmSync(over);
+    const ending = await moved();
+    const result = ending.kind === 'finished' ? ending.result : undefined;
+    const now = result !== undefined && 'disks' in result ? (result.disks[0]?.at.path ?? '') : '';
+    expect(now).toMatch(/\/disks-2\/old-web-m[0-9a-f]{12}\.qcow2$/);
+    expect(existsSync(path)).toBe(false);
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'read -q -P 0x5a 1M 1M', '-c', 'read -q -P 0 0 1M', now]);
+    expect(image('check', '-q', now)).toBe('');
   });
 
   const random = mulberry32(sampleSeed);

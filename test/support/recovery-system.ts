@@ -8,7 +8,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { Context } from '@temporalio/activity';
 import { type Activities, createActivities, type Supervision } from '../../activities';
 import type { Ports } from '../../activities/ports';
-import { clusterId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
+import { clusterId, diskId, hostId, type HostId, incidentId, type VmId, workflowIds } from '../../domain/ids';
+import { looseKey, looseName } from '../../domain/volume-move';
 import type { Fleet } from '../../domain/fleet';
 import type { FleetOwner, Trigger } from '../../domain/records';
 import type { WorkerVersion } from '../../client/deployments';
@@ -87,6 +88,8 @@ export interface RecoverySystem {
     name: string,
     options?: Partial<MigrateVolumeInput>,
   ): Promise<WorkflowHandle<typeof migrateVolume>>;
+  /** Of a disk that belongs to no VM, to the second pool. */
+  moveFile(path: string): Promise<WorkflowHandle<typeof migrateVolume>>;
   /** Ends the worker as a crash would (nothing is waited for), or starts a new one. */
   stopWorker(): Promise<void>;
   startWorker(): Promise<void>;
@@ -323,6 +326,18 @@ function asking(client: Client, taskQueue: string, spec: WorldSpec, prefix: stri
         input.mode === 'act' ? workflowIds.vm(vm(name)) : workflowIds.rehearsal(vm(name), randomUUID());
       return client.workflow.start<typeof migrateVolume>('migrateVolume', {
         ...{ workflowId, taskQueue, args: [input], memo: memo(id) },
+      });
+    },
+    moveFile(path: string) {
+      const loose = { diskId: diskId(randomUUID()), path };
+      const id = incidentId({ kind: 'disk', diskId: loose.diskId }, 1);
+      const input: MigrateVolumeInput = {
+        ...{ vmId: undefined, loose, name: looseName(path), clusterId: cluster, hostId: host('a') },
+        ...{ incidentId: id, epoch: 1, mode: 'act', trigger: testTrigger(), pace: quickPace },
+        disks: [{ disk: looseKey(path), to: spec.pools[1]!.id }],
+      };
+      return client.workflow.start<typeof migrateVolume>('migrateVolume', {
+        ...{ workflowId: workflowIds.disk(loose.diskId), taskQueue, args: [input], memo: memo(id) },
       });
     },
     restartVm(name: string, more: Partial<RestartVmInput> = {}) {

@@ -228,6 +228,7 @@ describe('every command', () => {
           'vm migrate-volume',
           'vm protect',
           'vm unprotect',
+          'volume move',
           'arm',
           'disarm',
           'readiness',

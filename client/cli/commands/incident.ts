@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { targetId } from '../../../domain/ids';
 import type { IncidentRecord } from '../../../domain/records';
 import { knownHost, knownIncident, knownVm } from '../../known';
 import { giveOrder, type Order } from '../../orders';
@@ -153,10 +154,10 @@ async function list(context: Context): Promise<ExitCode> {
     ...(host !== undefined && { hostId: host }),
   });
   const vms = incidents.some((i) => i.target.kind === 'vm') ? await inventory.vms() : [];
-  const about = ({ target }: IncidentRecord): string =>
-    target.kind === 'host'
-      ? `host ${target.hostId}`
-      : `VM ${vms.find((vm) => vm.vmId === target.vmId)?.name ?? target.vmId}`;
+  const about = ({ target }: IncidentRecord): string => {
+    if (target.kind !== 'vm') return `${target.kind} ${targetId(target)}`;
+    return `VM ${vms.find((vm) => vm.vmId === target.vmId)?.name ?? target.vmId}`;
+  };
   const rows = incidents.map((i) => [
     ...[i.incidentId, about(i), incidentStanding(i), i.summary],
     i.nextCommand ?? '',

@@ -4,7 +4,16 @@ import { withRecoveries } from '../door';
 import { Problem } from '../problems';
 import { type Answer, type Asked, route, type Route } from '../route';
 import { stopVm } from '../../stop-vm';
-import { moveBody, nameText, restartBody, saidBody, startBody, started, stopping } from '../schemas';
+import {
+  moveBody,
+  moveFileBody,
+  nameText,
+  restartBody,
+  saidBody,
+  startBody,
+  started,
+  stopping,
+} from '../schemas';
 import { onBehalf } from '../serve';
 
 type Start = z.output<typeof startBody>;
@@ -111,6 +120,21 @@ export const startRoutes: readonly Route[] = [
       return answerOf(
         await withRecoveries(door, (of) => of.migrateVolume(asked.params.vm, disk, to, requestOf(asked))),
       );
+    },
+  }),
+  route({
+    ...{ method: 'post', path: '/v1/volumes/move', tag: 'volumes', needs: 'operator', answers },
+    summary: 'Move a disk that belongs to no VM to another pool; refused while any VM names it',
+    problems: [404],
+    body: moveFileBody,
+    change: ({ body }) => ({
+      action: `moveVolume${rehearsing(body)}`,
+      target: `${body.disk} to ${body.to}`,
+      reason: body.reason,
+    }),
+    handle: async (asked, door) => {
+      const { disk, to, host } = asked.body;
+      return answerOf(await withRecoveries(door, (of) => of.moveFile(disk, to, requestOf(asked), host)));
     },
   }),
   route({

@@ -18,10 +18,11 @@ import {
 } from '../../../domain/volume-move';
 import type { CallContext, Served } from '../call-context';
 import { type ParsedDefinition, parseDefinition } from '../definition-text';
-import { diskBytes, targetPath, type VolumeWork, type WorkDisk } from '../volume-works';
+import { diskBytes, noVm, targetPath, type VolumeWork, type WorkDisk } from '../volume-works';
 import type { World } from '../world';
 import type { HostState } from '../world-state';
 import { act, reach } from './hypervisor';
+import { looseVerdict, preflightLoose, submitLoose, whyLooseStays } from './loose-disks';
 import { readVerdict } from './volume-verdict';
 
 const ok: ActOutcome = { kind: 'ok' };
@@ -31,12 +32,14 @@ export function volumeMovesBody(world: World): Served<VolumeMovesPort> {
   return {
     async preflight(order, context) {
       const state = await reach(world, order.hostId, context);
-      return preflight(world, order, state);
+      return order.vmId === undefined ? preflightLoose(world, order) : preflight(world, order, state);
     },
 
     submit: (before, direction, context) =>
       act<Submitted>(world, before.order.hostId, 0, context, (state) =>
-        submit(world, before, direction, state),
+        before.order.vmId === undefined
+          ? submitLoose(world, before)
+          : submit(world, before, direction, state),
       ),
 
     async find(before, direction, since, context) {
@@ -78,6 +81,10 @@ export function volumeMovesBody(world: World): Served<VolumeMovesPort> {
       }),
 
     async classify(before, known, context) {
+      if (before.order.vmId === undefined) {
+        await reach(world, before.order.hostId, context);
+        return looseVerdict(world, before);
+      }
       await context.wait(world.costs.readMs);
       return readVerdict(world, before, known);
     },
@@ -99,8 +106,7 @@ export function volumeMovesBody(world: World): Served<VolumeMovesPort> {
   };
 }
 
-/** The world serves moves of VMs' disks only; a disk of no VM has no host that could be asked about it. */
-const vmOf = ({ order }: BeforeImage): VmId => order.vmId ?? ('' as VmId);
+const vmOf = ({ order }: BeforeImage): VmId => order.vmId ?? noVm;
 
 function currentDefinition(world: World, host: HostState, vm: VmId): ParsedDefinition | undefined {
   const running = world.processOf(vm, host.spec.id)?.definition;
@@ -214,6 +220,7 @@ function find(world: World, before: BeforeImage, direction: MoveDirection, since
     (w) => w.attempt === attempt && w.direction === direction && w.beganAt >= since,
   );
   if (mine !== undefined) return { kind: 'found', task: { id: mine.id } };
+  if (vmId === noVm) return { kind: 'nothing', repeatable: true };
   const other = world.volumeWorks.known((w) => w.vmId === vmId && w.state !== 'ended');
   if (other !== undefined)
     return {
@@ -259,6 +266,8 @@ function removeOne(world: World, before: BeforeImage, { path, what }: Leftover):
   const user = namedBy(world, path);
   if (user !== undefined) return not(`${user} names it`);
   if (world.storage.lockOn(path) !== undefined) return not('somebody has it open');
+  const why = before.order.vmId === undefined ? whyLooseStays(world, before, what) : undefined;
+  if (why !== undefined) return not(why);
   world.volumeWorks.remove(path, attempt);
   return [];
 }
