@@ -150,12 +150,24 @@ export class StorageGuest {
       async () => {
         if ((await this.state()) === 'off')
           throw new Error(`guest ${this.name} did not come back: ${this.lastWords()}`);
-        if (!existsSync(this.qmp)) return false;
-        const [info] = (await tellQemu(this.qmp, [{ execute: 'query-status' }])) as [{ status: string }];
-        return info.status === 'paused' || info.status === 'postmigrate';
+        const status = await this.status();
+        return status === 'paused' || status === 'postmigrate';
       },
       () => this.lastWords(),
     );
+  }
+
+  /** As QEMU says; undefined while it does not listen yet. The socket's file is there a moment before anybody listens at it (seen on busy cores). */
+  private async status(): Promise<string | undefined> {
+    if (!existsSync(this.qmp)) return undefined;
+    try {
+      const [info] = (await tellQemu(this.qmp, [{ execute: 'query-status' }])) as [{ status: string }];
+      return info.status;
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+      if (code === 'ECONNREFUSED' || code === 'ENOENT') return undefined;
+      throw error;
+    }
   }
 
   private get qmp(): string {
