@@ -10,6 +10,7 @@ import { mustBeArmed } from './armed';
 import { type Environment, lookEveryMs, nowIso, pause, recordedVm, signal, tell } from './environment';
 import { faultOf } from './fault-boundary';
 import type { ActOutcome } from './ports';
+import { poolNotKnown } from './release';
 import { permitFor } from './start-permit';
 
 export type Freed =
@@ -68,6 +69,9 @@ async function resumed(env: Environment, vm: VmRecord, order: FreeOrder): Promis
 }
 
 async function ended(env: Environment, vm: VmRecord, { on, incidentId }: FreeOrder): Promise<Freed> {
+  // It could not be started again, on no host: as it stands a person can still let it go on.
+  const never = poolNotKnown(vm);
+  if (never !== undefined) return { kind: 'not-yet', why: never.sentence };
   const sentence = `${vm.name} (${vm.vmId}): end its paused process on ${on}, to start it anew`;
   await tell(env, incidentId, `end-${nowIso()}`, 'act', sentence);
   const outcome = await env.hypervisor.endPaused(on, vm.vmId, signal());

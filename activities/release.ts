@@ -4,6 +4,7 @@ import type { FenceEvidence } from '../domain/evidence';
 import { DriverFault, type Fault, fault } from '../domain/faults';
 import { findPool } from '../domain/fleet';
 import type { HostId, IncidentId, PoolId, VmId } from '../domain/ids';
+import type { VmRecord } from '../domain/records';
 import { describeFaults } from './incident';
 import { freshEvidence } from './fence';
 import { faultOf, isOfInventory } from './fault-boundary';
@@ -183,3 +184,9 @@ async function imagesByPool(env: Environment, vmIds: readonly VmId[]): Promise<M
 }
 
 export const poolUnsupported = (pool: PoolId, vm: string): Fault => fault('POOL_UNSUPPORTED', { pool, vm });
+
+/** Of a VM with a disk that lies in no pool of the config: nobody could say what guards it. */
+export function poolNotKnown({ name, shape }: VmRecord): Fault | undefined {
+  const disk = shape.disks.find((d) => d.poolId === undefined);
+  return disk === undefined ? undefined : fault('POOL_UNSUPPORTED', { pool: `of ${disk.path}`, vm: name });
+}

@@ -36,6 +36,7 @@ import {
 import { faultOf, isOfInventory } from './fault-boundary';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
+import { poolNotKnown } from './release';
 import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchRecord } from './settle';
 import { mayStillStart, orderedBefore, tellNotStarted } from './orders-left';
 import { answerOf, orderStart } from './start-order';
@@ -66,9 +67,8 @@ export const restartVmActivities = (env: Environment) => ({
     await mustBeArmed(env, vm.clusterId);
     const { policy } = clusterById(env, vm.clusterId);
     const deadline = Date.now() + (input.oneLook === true ? 0 : policy.storageDeadlineMs);
-    const unknownPool = vm.shape.disks.find((d) => d.poolId === undefined);
-    if (unknownPool !== undefined)
-      return blocked(undefined, fault('POOL_UNSUPPORTED', { pool: `of ${unknownPool.path}`, vm: vm.name }));
+    const unknownPool = poolNotKnown(vm);
+    if (unknownPool !== undefined) return blocked(undefined, unknownPool);
     for (;;) {
       const attempt = await preparedOrNot(env, vm, input);
       if (attempt.kind !== 'blocked' || attempt.fault.class !== 'transient' || Date.now() >= deadline)

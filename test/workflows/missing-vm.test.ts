@@ -1,4 +1,5 @@
 /** A VM that stops on a host that lives: left alone for a grace, proven to run nowhere, and started again within its budget. */
+import type { Ports } from '../../activities/ports';
 import { incidentId, type VmId, workflowIds } from '../../domain/ids';
 import type { IncidentRecord } from '../../domain/records';
 import { approveFencingUpdate, resolveStuckUpdate } from '../../workflows/messages';
@@ -209,6 +210,29 @@ it('ends the paused process first where the policy is to restart, so that there 
   expect(more).toEqual([]);
   expect(first?.endedSeq).toBeLessThan(second?.startedSeq ?? 0);
   await judge(system);
+});
+
+it('does not end the process of a paused VM that could not be started again: its disk lies in no pool', async () => {
+  const wrap = (ports: Ports): Ports => {
+    const definitions: Ports['hypervisor']['definitions'] = async (...args) =>
+      (await ports.hypervisor.definitions(...args)).map((read) => ({
+        ...read,
+        shape: { ...read.shape, disks: read.shape.disks.map((d) => ({ ...d, poolId: undefined })) },
+      }));
+    const hypervisor = Object.assign(Object.create(ports.hypervisor) as Ports['hypervisor'], { definitions });
+    return { ...ports, hypervisor };
+  };
+  const { system, vm, a } = await watched({ ...onIoError('restart'), wrap });
+  await eventually('its disk is known to lie nowhere', async () =>
+    (await system.inventory.vm(vm))?.shape.disks.every((d) => d.poolId === undefined),
+  );
+  system.controls.pauseGuest(a, vm, 'io-error');
+  const waits = await eventually('it waits', async () =>
+    (await system.inventory.alerts({ open: true })).find((x) => x.key === `vm-waits:${vm}`),
+  );
+  expect(waits.sentence).toMatch(/paused \(io-error\).*no lock strategy/);
+  expect(runsOn(system, vm)).toEqual([a]);
+  expect(actsOn(system)).toEqual([]);
 });
 
 it('does nothing about a paused VM that a person lets go on before its grace ends', async () => {
