@@ -236,19 +236,14 @@ const actingOnMoves = (env: Environment) => ({
 
 /** A disk that belongs to no VM is moved only when everybody who could name it has said that he does not. */
 async function preflight(env: Environment, order: MoveOrder): Promise<Preflight> {
-  const said = await env.volumeMoves.preflight(order, signal());
   const { file } = order;
-  if (order.vmId !== undefined || file === undefined) return said;
-  const who = await whoNamesFile(env, file);
-  if (who === undefined) return said;
-  const facts = {
-    vm: 'no VM',
-    disk: file,
-    detail: `${who}; a disk of a VM moves with vmedic vm migrate-volume`,
-  };
+  const who = order.vmId !== undefined || file === undefined ? undefined : await whoNamesFile(env, file);
+  if (who === undefined) return env.volumeMoves.preflight(order, signal());
+  // Whatever else is in its way follows from that.
+  const detail = `${who}; a disk of a VM moves with vmedic vm migrate-volume`;
   return {
     kind: 'refused',
-    faults: [fault('DISK_NOT_MOVABLE', facts), ...(said.kind === 'refused' ? said.faults : [])],
+    faults: [fault('DISK_NOT_MOVABLE', { vm: 'no VM', disk: file ?? '', detail })],
   };
 }
 

@@ -201,9 +201,9 @@ async function checked(reach: MoveReach, order: MoveOrder, signal: AbortSignal):
   if (faults.length > 0 || from === undefined || to === undefined || folder === undefined)
     return { faults, before: undefined };
   const seen = await factsOf(reach, order.hostId, path, signal);
-  if (typeof seen === 'string') not(seen);
-  else for (const why of seen.faults) not(why);
-  for (const why of await usersOf(reach, order.hostId, path, signal)) not(why);
+  const users = await usersOf(reach, order.hostId, path, signal);
+  const why = new Set([...(typeof seen === 'string' ? [seen] : seen.faults), ...users]);
+  if (why.size > 0) not([...why].join('; '));
   if (typeof seen === 'string') return { faults, before: undefined };
   const free = (await reach.run(order.hostId, sizes, ['', '', folder], shortMs, signal)).stdout.trim();
   if (free === '') {
