@@ -4,10 +4,10 @@ import { fault } from '../../domain/faults';
 import type { BeforeImage, TaskState } from '../../domain/volume-move';
 import { beginCopy } from './copy-scripts';
 import { withDiskAt } from './disk-state';
-import { diskOf, failedTask, movedVm, type MoveReach, shortMs, together } from './move-reach';
+import { diskOf, failedTask, movedVm, type MoveReach, shortMs } from './move-reach';
 import { ok, refused } from './outcomes';
 import { besides, isSameDisk, type Part, type Parts, wholeSign } from './places';
-import { readVm, type SeenVm } from './vm-disks';
+import type { SeenVm } from './vm-disks';
 
 /** Begins the copy of one disk, unless it runs or is done. @returns why it cannot be begun. */
 export async function beginCold(
@@ -26,18 +26,6 @@ export async function beginCold(
 }
 
 export async function followCold(
-  reach: MoveReach,
-  before: BeforeImage,
-  signal: AbortSignal,
-): Promise<TaskState> {
-  const { hostId, vmId, disks } = movedVm(before);
-  const seen = await readVm(reach.connection(hostId), vmId, signal);
-  const states: TaskState[] = [];
-  for (const part of disks) states.push(await followOne(reach, before, part, seen, signal));
-  return together(states);
-}
-
-async function followOne(
   reach: MoveReach,
   before: BeforeImage,
   part: Part,

@@ -13,7 +13,6 @@ import {
   movedVm,
   type MoveReach,
   shortMs,
-  together,
 } from './move-reach';
 import { ok, refused } from './outcomes';
 import { besides, isSameDisk, type Part, type Parts } from './places';
@@ -62,18 +61,6 @@ async function readyToTake(
 }
 
 export async function followLive(
-  reach: MoveReach,
-  before: BeforeImage,
-  signal: AbortSignal,
-): Promise<TaskState> {
-  const { hostId, vmId, disks } = movedVm(before);
-  const seen = await readVm(reach.connection(hostId), vmId, signal);
-  const states: TaskState[] = [];
-  for (const part of disks) states.push(await followOne(reach, before, part, seen, signal));
-  return together(states);
-}
-
-async function followOne(
   reach: MoveReach,
   before: BeforeImage,
   part: Part,

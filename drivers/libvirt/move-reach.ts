@@ -178,8 +178,30 @@ export const failedTask = (before: BeforeImage, detail: string): TaskState => ({
   fault: fault('MOVE_NOT_DONE', { vm: before.name, detail }),
 });
 
+export type FollowDisk = (
+  reach: MoveReach,
+  before: BeforeImage,
+  part: Part,
+  seen: SeenVm | undefined,
+  signal: AbortSignal,
+) => Promise<TaskState>;
+
+/** Each disk's copy in its turn, on one reading of the VM. */
+export async function followDisks(
+  reach: MoveReach,
+  before: BeforeImage,
+  follow: FollowDisk,
+  signal: AbortSignal,
+): Promise<TaskState> {
+  const { hostId, vmId, disks } = movedVm(before);
+  const seen = await readVm(reach.connection(hostId), vmId, signal);
+  const states: TaskState[] = [];
+  for (const part of disks) states.push(await follow(reach, before, part, seen, signal));
+  return together(states);
+}
+
 /** What several disks come to together: the worst of them. */
-export function together(states: readonly TaskState[]): TaskState {
+function together(states: readonly TaskState[]): TaskState {
   const failed = states.find((s) => s.kind === 'ended' && s.says !== 'done');
   if (failed !== undefined) return failed;
   const running = states.filter((s) => s.kind === 'running');

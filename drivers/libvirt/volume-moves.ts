@@ -17,6 +17,7 @@ import { beginLive, followLive, pivot } from './live-move';
 import { createLooseMoves, type LooseMoves } from './loose-disks';
 import { preflightMove } from './move-preflight';
 import {
+  followDisks,
   foreignJob,
   isBegun,
   type LibvirtMovesOptions,
@@ -132,9 +133,8 @@ class Moves implements VolumeMovesPort {
   follow: VolumeMovesPort['follow'] = async (before, _task, roundMs, signal) => {
     const until = Date.now() + roundMs;
     for (;;) {
-      const state = before.running
-        ? await followLive(this.reach, before, signal)
-        : await followCold(this.reach, before, signal);
+      const follow = before.running ? followLive : followCold;
+      const state = await followDisks(this.reach, before, follow, signal);
       if (state.kind !== 'running' || Date.now() >= until || signal.aborted) return state;
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     }
