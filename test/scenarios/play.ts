@@ -15,7 +15,13 @@ import type { FaultRule, SampleOptions, WorldSpec } from '../../drivers/simulate
 import { sampleWorld } from '../../drivers/simulated';
 import type { MigrateVolumeResult, RecoverHostResult, RestartVmResult } from '../../workflows/inputs';
 import type { StuckResolution } from '../../workflows/messages';
-import { quickPolicy, type RecoverySystem, recoverySystem, testTrigger } from '../support/recovery-system';
+import {
+  quickPace,
+  quickPolicy,
+  type RecoverySystem,
+  recoverySystem,
+  testTrigger,
+} from '../support/recovery-system';
 
 /** `world.json`: the sample datacenter's own options, and what it has no option for. */
 interface WorldFile extends SampleOptions {
@@ -205,7 +211,9 @@ class Player {
       case 'move': {
         const to = system.spec.pools[1]!.id;
         const disks = system.spec.vms.find((v) => v.name === step.vm)?.disks ?? [];
-        const order = { disks: disks.map((d) => ({ disk: d.device, to })) };
+        // A silent host is waited for as in production: longer than its recovery takes to say that it has failed.
+        const pace = { ...quickPace, readBackMs: 60_000 };
+        const order = { disks: disks.map((d) => ({ disk: d.device, to })), pace };
         return this.follow(`move of ${step.vm}`, await system.migrateVolume(step.vm, order));
       }
       case 'reports':

@@ -78,7 +78,7 @@ export class RealRecovery {
     const system = await startOwnSystem(lab.configFile, join(lab.folder, 'own'));
     const { address } = system;
     const client = new Client({ connection: await Connection.connect({ address }) });
-    const inventory = openInventory({ url: system.inventoryUrl, poolMax: 4 });
+    const inventory = openInventory({ url: system.inventoryUrl });
     const recoveries = new RecoveryClient({ client, inventory, fleet, address });
     const opened = new RealRecovery(lab, system, fleet, client, inventory, recoveries);
     await ensureWatches(client, fleet);

@@ -62,7 +62,7 @@ export async function startParts(
   if (!loaded.ok) throw new ConfigRefused(loaded.problems);
   const system = await startOwnSystem(configFile, join(folder, 'own'));
   const client = new Client({ connection: await Connection.connect({ address: system.address }) });
-  const inventory = openInventory({ url: system.inventoryUrl, poolMax: 4 });
+  const inventory = openInventory({ url: system.inventoryUrl });
   return { folder, system, fleet: fleetOf(loaded.config), client, inventory };
 }
 
