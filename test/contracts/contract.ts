@@ -20,6 +20,7 @@ export type Need =
   | 'asked-shutdown'
   | 'stop-reasons'
   | 'console-output'
+  | 'host-mark'
   | 'frozen-host'
   | 'failing-sink'
   | 'lying-mover'

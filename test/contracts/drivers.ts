@@ -39,6 +39,7 @@ const vcenterLacks = {
   'hung-daemon': 'vCenter tells no hung host agent from a silent host',
   'frozen-host': 'vCenter tells no frozen host from a silent one',
   'console-output': 'vCenter shows no console output',
+  'host-mark': 'nothing can be written on an ESXi host by way of its vCenter',
   'server-locks': 'an ESXi host keeps its locks in files of its own',
   activation: 'a datastore needs no activation by VM',
   'neighbours-view': 'nothing can be run on an ESXi host by way of its vCenter',

@@ -113,6 +113,7 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
   },
   {
     name: 'keeps the mark of the VMedic that came first while it is renewed, and gives the host to the next one after that',
+    needs: 'host-mark',
     async run({ port, host }) {
       const [first, second] = ['first', 'second'].map((id) => ({ id, name: `the ${id}, config a.yaml` }));
       const claim = (owner = first, silentMsMax = 60_000) =>
@@ -126,6 +127,7 @@ export const hostCommandsContract: readonly ContractCase<HostCommandsSubject>[] 
   },
   {
     name: 'gives a host to one of two that claim it at once, and tells the other whose it is',
+    needs: 'host-mark',
     async run({ port, host }) {
       const gone = { id: 'gone', name: 'gone' };
       await eventually(
