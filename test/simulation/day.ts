@@ -173,8 +173,17 @@ function heal({ system: { controls } }: Day): void {
   }
 }
 
-/** Of each VM whose run is still under way: what it does, or waits for. */
-async function whatRunsSay({ system: { client, spec } }: Day): Promise<string[]> {
+/** What the watch's own attempt is at; and of each VM whose run is still under way: what it does, or waits for. */
+async function whatRunsSay({ system: { client, spec, prefix, fleet } }: Day): Promise<string[]> {
+  const watches = await Promise.all(
+    fleet.clusters.map(async ({ id }) => {
+      const { status, raw } = await client.workflow.getHandle(workflowIds.watch(`${prefix}${id}`)).describe();
+      const attempts = (raw.pendingActivities ?? []).map(
+        (a) => `attempt ${a.attempt}, the last failure "${a.lastFailure?.message ?? 'none'}"`,
+      );
+      return `watch of ${id}: ${status.name}, ${attempts.join(', ')}`;
+    }),
+  );
   const said = await Promise.all(
     spec.vms.map(async (vm) => {
       const handle = client.workflow.getHandle(workflowIds.vm(vm.id));
@@ -186,7 +195,7 @@ async function whatRunsSay({ system: { client, spec } }: Day): Promise<string[]>
       ];
     }),
   );
-  return said.flat();
+  return [...watches, ...said.flat()];
 }
 
 async function notInOrder(day: Day): Promise<string[]> {
@@ -211,7 +220,7 @@ async function notInOrder(day: Day): Promise<string[]> {
       const last = of.find((i) => i.target.kind === 'vm' && i.target.vmId === vm.id);
       const said = last === undefined ? 'no incident' : `${last.outcome ?? 'open'}: ${last.summary}`;
       return [
-        `${vm.name} is ${record?.observed.state ?? ''}, ${said}; it runs on [${on.join()}], recorded on ${record?.hostId ?? 'none'}`,
+        `${vm.name} is to be ${record?.desired ?? ''} and is ${record?.observed.state ?? ''}, ${said}; it runs on [${on.join()}], recorded on ${record?.hostId ?? 'none'}`,
       ];
     }),
   ];
