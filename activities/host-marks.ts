@@ -1,7 +1,8 @@
 /**
  * Marks on the hosts themselves. The inventory says whose the fleet is to those who share it; a second VMedic with an inventory of its own, pointed at
  * the same hosts, meets nothing but the hosts. Marks are read while hosts answer: one that is there keeps this VMedic from acting in the whole
- * cluster, and one that nobody renews counts no longer, so that an installation which is gone holds nobody back.
+ * cluster, and one that nobody renews counts no longer, so that an installation which is gone holds nobody back. Whoever only observes leaves none:
+ * it would keep the one that acts from acting.
  */
 import { Context } from '@temporalio/activity';
 import type { Host } from '../domain/fleet';
@@ -14,8 +15,10 @@ import type { WatchedCluster } from './watched-cluster';
 /** @returns whether another VMedic has the host: then nothing that is seen on it counts as seen by this one. */
 export async function isTheirs(watch: WatchedCluster, host: Host): Promise<boolean> {
   const owner = watch.supervision?.owner;
-  if (owner === undefined) return false;
+  if (owner === undefined || watch.cluster.mode === 'observe') return false;
   const memory = watch.memory(host.id);
+  // The first one does not renew what it cannot hear; a host that comes back is not taken from it meanwhile.
+  if (memory.theirs === undefined && watch.foreign() !== undefined) return true;
   if (Date.now() - memory.claimedMs >= limits.ownerMarkEveryMs) {
     memory.claimedMs = Date.now();
     const claim = await watch.env.hostCommands.claim(host.id, owner, limits.ownerSilentMsMax, signal());

@@ -1,8 +1,13 @@
 /** One VMedic owns a fleet: a second one is told who has it, and does nothing by itself. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { environment } from '../../activities/environment';
+import { isTheirs } from '../../activities/host-marks';
+import { WatchedCluster } from '../../activities/watched-cluster';
 import { connectTemporal } from '../../client/temporal';
+import { findHost } from '../../domain/fleet';
 import { judge } from '../support/judge';
 import { temporalAddress } from '../support/servers';
-import { actsOn, eventually, systems } from '../support/story';
+import { actsOn, eventually, systems, watchRounds } from '../support/story';
 import { supervise } from '../../workers/supervise';
 
 const begin = systems();
@@ -60,6 +65,28 @@ it('goes by no mark that nobody has renewed: an installation that is gone holds 
   const told = (await system.inventory.alerts()).filter((a) => a.key.startsWith('foreign:'));
   expect(told).toEqual([]);
   await judge(system);
+});
+
+it('leaves no mark of a VMedic that only observes: it would keep the one that acts from acting', async () => {
+  const system = await begin({ owner: { id: 'second', name: 'the second one' }, mode: 'observe' });
+  await system.watch();
+  await watchRounds(system, 'b');
+  expect(system.world.host(system.host('b')).mark).toBeUndefined();
+});
+
+it('takes no further host while another VMedic is known to have one', async () => {
+  const system = await begin();
+  const [first, second] = ['first', 'second'].map((id) => ({ id, name: id }));
+  system.controls.markByHand(system.host('b'), first);
+  const [cluster] = system.fleet.clusters;
+  const supervision = { owner: second, recoveries: undefined as never };
+  const env = environment(system.ports, system.fleet);
+  const watch = new WatchedCluster(env, cluster!, supervision);
+  const ask = (letter: string): Promise<boolean> =>
+    new MockActivityEnvironment().run(() => isTheirs(watch, findHost(system.fleet, system.host(letter))!));
+  expect(await ask('b')).toBe(true);
+  expect(await ask('c')).toBe(true);
+  expect(system.world.host(system.host('c')).mark).toBeUndefined();
 });
 
 it('refuses to take a fleet that another VMedic runs, and names that one', async () => {
