@@ -3,6 +3,7 @@ import { accessActivities } from './cut-access';
 import { environment } from './environment';
 import { atBoundary } from './fault-boundary';
 import { fenceActivities } from './fence';
+import { guestRepairActivities } from './guest-repair';
 import { incidentActivities } from './incident';
 import { lookActivities } from './look-at-host';
 import { missingVmActivities } from './missing-vm';
@@ -41,6 +42,7 @@ export function createActivities(ports: Ports, fleet: Fleet, supervision?: Super
     ...rehearseStartActivities(env),
     ...missingVmActivities(env),
     ...shutDownActivities(env),
+    ...guestRepairActivities(env),
     ...pausedVmActivities(env),
     ...readmitActivities(env),
     ...moveVolumeActivities(env),

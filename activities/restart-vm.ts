@@ -34,6 +34,7 @@ import {
   tell,
 } from './environment';
 import { faultOf, isOfInventory } from './fault-boundary';
+import { repairsNow } from './guest-repair';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
 import { poolNotKnown } from './release';
@@ -138,7 +139,8 @@ export const restartVmActivities = (env: Environment) => ({
       : `${vm.name} runs on ${input.target}; its health check (${input.health.kind}) did not pass in ${input.health.timeoutMs} ms`;
     await tell(env, input.incidentId, `settled-${vm.vmId}-${input.target}`, 'vm', sentence, { healthy });
     await alertIfDegraded(env, input.incidentId, vm, healthy ? undefined : sentence);
-    return { healthy, sentence };
+    const repairs = !healthy && (await repairsNow(env, vm, input.incidentId));
+    return { healthy, sentence, ...(repairs && { repairs }) };
   },
 
   /** For a start whose outcome is not known: one look at the target. */

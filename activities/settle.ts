@@ -11,7 +11,12 @@ import { clear, raise } from './incident';
 import type { HealthMark } from './ports';
 
 export type Settled =
-  | { readonly healthy: boolean; readonly sentence: string }
+  | {
+      readonly healthy: boolean;
+      readonly sentence: string;
+      /** Of a guest that did not get well: the operator has switched on its repair for every pool it has a disk on. */
+      readonly repairs?: true;
+    }
   /** Of the only look that was asked for: the guest may need longer. */
   | { readonly healthy: 'not-yet' };
 
@@ -95,6 +100,6 @@ export async function alertIfDegraded(
 ): Promise<void> {
   const key = guestDegradedAlert(vm.vmId);
   if (sentence === undefined) return clear(env, key);
-  const nextCommand = `look at the console of ${vm.name}; vmedic vm show ${vm.name} has the steps of a repair, which begins with a snapshot`;
+  const nextCommand = `look at the console of ${vm.name}; vmedic vm show ${vm.name} has the steps of a repair, which begins with a snapshot; vmedic vm repair ${vm.name} does them`;
   await raise(env, incidentId, { key, severity: 'warning', sentence, nextCommand });
 }

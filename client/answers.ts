@@ -22,7 +22,8 @@ export interface Request {
   readonly needsApproval?: boolean;
 }
 
-export type WorkflowType = 'recoverHost' | 'fenceHost' | 'restartVm' | 'readmitHost' | 'migrateVolume';
+export type WorkflowType =
+  'recoverHost' | 'fenceHost' | 'restartVm' | 'readmitHost' | 'migrateVolume' | 'repairGuest';
 
 export interface RunRef {
   readonly incidentId: IncidentId;

@@ -6,6 +6,7 @@ import type {
   MigrateVolumeInput,
   ReadmitHostInput,
   RecoverHostInput,
+  RepairGuestInput,
   RestartVmInput,
 } from '../workflows/inputs';
 import type { Request, StartAnswer } from './answers';
@@ -108,6 +109,22 @@ export class RecoveryClient {
         epoch,
         failed: undefined,
         target: wantedHost,
+      }),
+    });
+  }
+
+  /** Works on the file systems of a guest that does not get well: stopped, kept as they are, mended, started; back if that did not help. */
+  async repairGuest(vm: string, request: Request): Promise<StartAnswer> {
+    const { vmId, name, clusterId } = await knownVm(this.door.inventory, vm);
+    return this.starts.begin({
+      type: 'repairGuest',
+      target: { kind: 'vm', vmId },
+      ...{ name, clusterId, request },
+      workflowId: workflowIds.vm(vmId),
+      input: (incident, epoch, trigger): RepairGuestInput => ({
+        ...{ vmId, name, clusterId, incidentId: incident, epoch, trigger },
+        ...{ mode: modeOf(request), cause: 'operator' },
+        ...{ incidentBeganAt: undefined, failed: undefined, target: undefined },
       }),
     });
   }

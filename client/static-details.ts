@@ -7,6 +7,7 @@ const titles: Readonly<Record<WorkflowType, (name: string) => string>> = {
   fenceHost: (name) => `Fence host ${name}`,
   restartVm: (name) => `Restart VM ${name}`,
   readmitHost: (name) => `Readmit host ${name}`,
+  repairGuest: (name) => `Repair the guest of VM ${name}`,
   migrateVolume: (name) => `Move a disk of ${name}`,
 };
 

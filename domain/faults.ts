@@ -1,3 +1,5 @@
+import { guestRepairFaults } from './guest-repair-faults';
+
 /**
  * The one table of what can go wrong. A fault's code is a stable contract: it is the `type` of the Temporal failure, the `code` of
  * `--json` errors and the key of runbooks. Its class decides what may follow:
@@ -173,6 +175,7 @@ export const faultTable = {
     sentence: '{vm} runs on {host}, and its health check ({check}) did not pass in {seconds} s',
     next: 'look at its console; runbook "guest-degraded"',
   },
+  ...guestRepairFaults,
   ABORTED: {
     class: 'permanent',
     sentence: '{by} stopped the recovery of {what}: {detail}',

@@ -8,6 +8,9 @@ export type PoolType = 'dir' | 'nfs' | 'lvm' | 'vmfs' | 'rbd' | 'iscsi';
 export type LockStrategy =
   'none' | 'nfs3-notify' | 'nfs4-expire' | 'nfs4-lease' | 'nfs-appliance' | 'unsupported';
 
+/** What becomes of a guest on it that runs and does not get well: a person repairs it, or VMedic does, once, with a snapshot to go back to. */
+export type GuestRepair = 'by-hand' | 'automatic';
+
 /** How a pool's server is told to take no write of one host any more. */
 export type CutAccess = 'exportfs';
 
@@ -21,6 +24,8 @@ export interface Pool {
   readonly cutAccess?: CutAccess;
   /** Its hosts write a small file there again and again: one that is seen to write is not dead. */
   readonly heartbeat?: boolean;
+  /** `by-hand` when left out. */
+  readonly guestRepair?: GuestRepair;
 }
 
 export interface FenceDevice {

@@ -24,6 +24,8 @@ export const limits = {
   /** How long a guest may take to shut down before whoever asked is told that it did not; and after how long it is asked again. */
   shutDownMsMax: 180_000,
   shutDownAgainMs: 15_000,
+  /** How long a guest that is to be repaired is asked to shut down before its process is ended: it is unwell, and may not hear. */
+  repairStopMsMax: 60_000,
   /** After a watch has begun, readiness is surveyed no sooner than this: by then every host was looked at many times. */
   readinessFirstMs: 300_000,
   /** An installation that has not been heard of for this long no longer owns its fleet: several times what a restart of it takes. */

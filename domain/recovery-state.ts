@@ -11,6 +11,7 @@ import type { Timestamp } from './observations';
 /** Where one VM stands within the incident. */
 export type VmPhase =
   | 'waiting'
+  | 'repairing'
   | 'reserving'
   | 'storage'
   | 'starting'

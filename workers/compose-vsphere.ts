@@ -52,6 +52,7 @@ export function besideVsphere(others: WorldPorts, vsphere: Vsphere): WorldPorts 
       start: (permit, ...rest) => at(permit.target).hypervisor.start(permit, ...rest),
       resume: (permit, ...rest) => at(permit.target).hypervisor.resume(permit, ...rest),
       shutDown: (host, ...rest) => at(host).hypervisor.shutDown(host, ...rest),
+      end: (host, ...rest) => at(host).hypervisor.end(host, ...rest),
       endPaused: (host, ...rest) => at(host).hypervisor.endPaused(host, ...rest),
       undefine: (host, ...rest) => at(host).hypervisor.undefine(host, ...rest),
       disableAutostart: (host, ...rest) => at(host).hypervisor.disableAutostart(host, ...rest),

@@ -6,7 +6,7 @@ import { clusterOf, type Fleet, type Pool, poolOf } from '../domain/fleet';
 import { fenceDeviceId, hostId, type HostId, type PoolId } from '../domain/ids';
 import { openChildGateway } from '../drivers/child-processes';
 import { createFenceAgents, type FenceDeviceSetup } from '../drivers/fence-agents';
-import { createHostCommands, type HostCommandsOptions } from '../drivers/host-commands';
+import { createGuestRepair, createHostCommands, type HostCommandsOptions } from '../drivers/host-commands';
 import { createSurvey } from '../drivers/host-survey';
 import { createLibvirtHypervisor, createLibvirtVolumeMoves } from '../drivers/libvirt';
 import { createLvmStorage, createMovedVolumes } from '../drivers/lvm';
@@ -97,14 +97,17 @@ function realWorld(
     pools: fleet.pools,
     inspectDisks: (host, disks, signal) => hostCommands.inspectDisks(host, disks, signal),
   });
+  const movedVolumes = createMovedVolumes(hostCommands.runScript);
+  const having = (pool: PoolId): readonly HostId[] =>
+    hostsOfPools(fleet, (p) => p.id === pool).get(pool) ?? [];
   const volumeMoves = createLibvirtVolumeMoves({
     gateway,
     pools: fleet.pools,
     poolOf: poolOf(fleet.pools),
     clusterOf: (host) => clusterOf(fleet, host)?.hosts.map((h) => h.id) ?? [host],
-    hostsOf: (pool) => hostsOfPools(fleet, (p) => p.id === pool).get(pool) ?? [],
+    hostsOf: having,
     runScript: hostCommands.runScript,
-    volumes: createMovedVolumes(hostCommands.runScript),
+    volumes: movedVolumes,
     hosts: libvirtHosts,
   });
   const isLvm = (pool: Pool): boolean => pool.type === 'lvm' && pool.lockStrategy === 'none';
@@ -118,6 +121,7 @@ function realWorld(
       volumeGroups: (host, signal) => lvm.volumeGroups(host, signal),
     }),
     heartbeats: createStorageHeartbeats({ runScript: hostCommands.runScript }),
+    guestRepair: createGuestRepair({ asRoot: movedVolumes.asRoot, pools: fleet.pools, hostsOf: having }),
     ...storageOfPools([poolDriver(fleet, isPlain, directory), poolDriver(fleet, isLvm, lvm), nfs]),
   };
   const vsphere = openVsphere(config, configPath, fleet);

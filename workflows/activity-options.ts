@@ -62,6 +62,16 @@ export const wayBack = proxyActivities<Activities>({
   retry: { initialInterval: '500 ms', backoffCoefficient: 2, maximumInterval: '30 s' },
 });
 
+/**
+ * On a stopped guest's disks: a copy or a check of one takes hours. Tried a few times and not for ever: the guest is down meanwhile, and the way back
+ * is open; where that fails too, it is a visible state.
+ */
+export const onDisks = proxyActivities<Activities>({
+  ...reads,
+  startToCloseTimeout: '12 h',
+  retry: { ...forEver, maximumAttempts: 6 },
+});
+
 /** Waits for another run, as long as that takes. */
 export const otherRun = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '7 d' });
 

@@ -4,6 +4,7 @@ export { fenceHost } from './fence-host';
 export { migrateVolume } from './migrate-volume';
 export { recoverHost } from './recover-host';
 export { readmitHost } from './readmit-host';
+export { repairGuest } from './repair-guest';
 export { releaseLocks } from './release-locks';
 export { restartVm } from './restart-vm';
 export { stopVm } from './stop-vm';

@@ -136,6 +136,12 @@ export interface RestartVmInput {
   readonly incidentRun?: string;
 }
 
+/** The repair of a guest that does not get well is a restart with work on its disks before the start, and is told the same. */
+export interface RepairGuestInput extends RestartVmInput {
+  /** How long its guest is asked to shut down; `limits.repairStopMsMax` when left out. */
+  readonly patienceMs?: number;
+}
+
 export interface MigrateVolumeInput {
   /** Undefined for a disk that belongs to no VM: then `loose` says which. */
   readonly vmId: VmId | undefined;
@@ -193,6 +199,7 @@ export const endings = {
   fenceHost: ['fenced', 'alive-again', 'degraded', 'aborted', 'rehearsed'],
   releaseLocks: ['free', 'blocked'],
   restartVm: ['running', 'guest-degraded'],
+  repairGuest: ['running', 'guest-degraded'],
   migrateVolume: ['moved', 'rehearsed'],
 } as const satisfies {
   readonly checkReadiness: readonly ReadinessSummary['kind'][];
@@ -200,6 +207,7 @@ export const endings = {
   readonly fenceHost: readonly FenceHostResult['kind'][];
   readonly releaseLocks: readonly ReleaseLocksResult['kind'][];
   readonly restartVm: readonly VmResult['phase'][];
+  readonly repairGuest: readonly VmResult['phase'][];
   readonly migrateVolume: readonly MigrateVolumeResult['phase'][];
 };
 type Listed<Kind, List extends readonly unknown[]> = [Exclude<Kind, List[number]>] extends [never]

@@ -1,19 +1,21 @@
 /** How a run of `restartVm` ends, and its rehearsal. */
-import { ApplicationFailure, setCurrentDetails } from '@temporalio/workflow';
+import { ApplicationFailure, makeContinueAsNewFunc, setCurrentDetails } from '@temporalio/workflow';
 import { type Fault, fault, withNextStep } from '../domain/faults';
 import type { VmId } from '../domain/ids';
 import type { VmResult } from '../domain/recovery-state';
 import { look } from './activity-options';
 import { everythingAnswered } from './note-said';
-import { failureTypes, type RestartVmResult } from './inputs';
+import { failureTypes, type RepairGuestInput, type RestartVmResult, type RunMemo } from './inputs';
+import type { repairGuest } from './repair-guest';
 import { basisOf, type Run, sentenceOf, show } from './restart-vm-run';
-import { phaseIsShown, showPhase } from './search-attributes';
+import { phaseIsShown, showPhase, subject } from './search-attributes';
 
 /** What one attempt came to. */
 export type Attempt =
   /** Nothing needed to be done: it runs again by itself, or is not to run any more. */
   | { readonly kind: 'dismissed'; readonly result: VmResult; readonly why: string }
-  | { readonly kind: 'up'; readonly result: VmResult }
+  /** `repairs`: its guest is not well, and the operator wants it repaired then. */
+  | { readonly kind: 'up'; readonly result: VmResult; readonly repairs?: true }
   | { readonly kind: 'over'; readonly phase: 'no-capacity' | 'blocked'; readonly fault: Fault }
   | { readonly kind: 'next-target'; readonly fault: Fault }
   | { readonly kind: 'stuck'; readonly fault: Fault }
@@ -59,6 +61,25 @@ export async function finish(run: Run, attempt: Attempt): Promise<RestartVmResul
     nonRetryable: true,
     details: [result],
   });
+}
+
+/** The same incident under the same ID: nobody can take the VM in between, and whoever waits for this run waits for that one. */
+export async function continueAsRepair(run: Run): Promise<never> {
+  const { input } = run;
+  const { vmId, incidentId, trigger } = input;
+  const proof = run.evidence.at(-1);
+  const order: RepairGuestInput = {
+    ...input,
+    failed: proof === undefined ? input.failed : { hostId: proof.hostId, evidence: proof },
+    ...(run.incidentRun !== undefined && { incidentRun: run.incidentRun }),
+  };
+  const memo: RunMemo = { incidentId, requestedBy: trigger.by, reason: trigger.reason };
+  await everythingAnswered();
+  return makeContinueAsNewFunc<typeof repairGuest>({
+    workflowType: 'repairGuest',
+    memo: { ...memo },
+    typedSearchAttributes: subject({ incidentId, hostId: input.failed?.hostId, vmId }),
+  })(order);
 }
 
 /** Ends the incident, when it is this VM's own. Within a host's incident the result itself is the report. */

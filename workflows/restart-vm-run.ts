@@ -1,11 +1,12 @@
 /** What a run of `restartVm` remembers, hears and shows. */
 import {
-  type CancellationScope,
+  CancellationScope,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
   setCurrentDetails,
   setHandler,
+  workflowInfo,
 } from '@temporalio/workflow';
 import type { StartBasis } from '../activities/restart-vm';
 import type { FenceEvidence } from '../domain/evidence';
@@ -38,8 +39,30 @@ export interface Run {
   orders: number;
   afterRetry: boolean;
   readonly beganAt: string;
-  readonly scope: CancellationScope;
+  /** What an abort cancels. */
+  scope: CancellationScope;
 }
+
+export const newRun = (input: RestartVmInput): Run => ({
+  input,
+  phase: 'reserving',
+  target: input.target,
+  fault: undefined,
+  pastPivot: false,
+  held: false,
+  opened: input.incidentBeganAt !== undefined,
+  waiting: false,
+  aborted: undefined,
+  approved: undefined,
+  incidentRun: input.incidentRun ?? workflowInfo().parent?.workflowId,
+  resolution: undefined,
+  evidence: input.failed === undefined ? [] : [input.failed.evidence],
+  afterRetry: false,
+  tried: [],
+  orders: 0,
+  beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
+  scope: new CancellationScope({ cancellable: true }),
+});
 
 export function listen(run: Run): void {
   const { input } = run;

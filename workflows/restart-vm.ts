@@ -4,13 +4,7 @@
  * prepare [withdraw] -> start (pivot) -> settle. A start that is proven not to have happened goes back and tries the next host; one that is
  * not known stays with its host until it is known, that host is fenced, or a person decides.
  */
-import {
-  CancellationScope,
-  condition,
-  isCancellation,
-  TemporalFailure,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { condition, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
 import type { Prepared, Started } from '../activities/restart-vm';
 import { type Fault, fault } from '../domain/faults';
 import type { HostId } from '../domain/ids';
@@ -21,9 +15,9 @@ import { shielded, stoppable, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
 import type { RestartVmInput, RestartVmResult } from './inputs';
 import type * as messages from './messages';
-import { type Attempt, closeCancelled, finish, rehearse } from './restart-vm-ending';
+import { type Attempt, closeCancelled, continueAsRepair, finish, rehearse } from './restart-vm-ending';
 import { untilItMayStart } from './missing-vm';
-import { basisOf, listen, type Run, show } from './restart-vm-run';
+import { basisOf, listen, newRun, type Run, show } from './restart-vm-run';
 import { ProvenNotDone, runSaga, type SagaStep } from './saga';
 import { waitForPerson } from './stuck-vm';
 
@@ -32,26 +26,7 @@ type StepName = (typeof restartVmSteps)[number];
 type StartKnown = Exclude<Started, { kind: 'not-read-yet' }>;
 
 export async function restartVm(input: RestartVmInput): Promise<RestartVmResult> {
-  const run: Run = {
-    input,
-    phase: 'reserving',
-    target: input.target,
-    fault: undefined,
-    pastPivot: false,
-    held: false,
-    opened: input.incidentBeganAt !== undefined,
-    waiting: false,
-    aborted: undefined,
-    approved: undefined,
-    incidentRun: input.incidentRun ?? workflowInfo().parent?.workflowId,
-    resolution: undefined,
-    evidence: input.failed === undefined ? [] : [input.failed.evidence],
-    afterRetry: false,
-    tried: [],
-    orders: 0,
-    beganAt: input.incidentBeganAt ?? workflowInfo().startTime.toISOString(),
-    scope: new CancellationScope({ cancellable: true }),
-  };
+  const run = newRun(input);
   listen(run);
   if (input.mode === 'rehearse') return rehearse(run);
   if (input.incidentBeganAt === undefined)
@@ -60,6 +35,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
   try {
     const before = input.cause === 'missing' ? await untilItMayStart(run) : undefined;
     const ended = before ?? (await untilEnded(run));
+    if (ended.kind === 'up' && ended.repairs === true) return await shielded(() => continueAsRepair(run));
     return await shielded(() => finish(run, ended));
   } catch (error) {
     // Cancelled in Temporal itself: by now the saga has gone back (or forward, past the pivot); the incident must not stay open.
@@ -69,7 +45,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
 }
 
 /** Attempts, one after another, until the VM is up, is known not to come back now, or a person gives up. */
-async function untilEnded(run: Run): Promise<Attempt> {
+export async function untilEnded(run: Run): Promise<Attempt> {
   const avoid: HostId[] = [];
   for (;;) {
     const proofs = run.evidence.length;
@@ -107,7 +83,7 @@ const mayGoOn = async (why: Fault): Promise<boolean> =>
 
 async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt> {
   let prepared: Prepared | undefined;
-  let result: VmResult | undefined;
+  let settled: Pick<Extract<Attempt, { kind: 'up' }>, 'result' | 'repairs'> | undefined;
   const steps: SagaStep<StepName>[] = [
     {
       name: 'prepare',
@@ -125,14 +101,14 @@ async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt>
     {
       name: 'settle',
       act: async () => {
-        result = await settleStep(run, prepared);
+        settled = await settleStep(run, prepared);
       },
       undo: 'nothing-to-undo',
     },
   ];
   const outcome = await runSaga(steps, shielded);
   run.pastPivot = outcome.kind === 'stuck' && outcome.why === 'failed-past-pivot';
-  if (outcome.kind === 'completed' && result !== undefined) return { kind: 'up', result };
+  if (outcome.kind === 'completed' && settled !== undefined) return { kind: 'up', ...settled };
   if (outcome.kind === 'completed') throw new Error('a completed saga without a result');
   if (outcome.kind === 'compensated') return afterWayBack(run, outcome.cause);
   if (outcome.cause instanceof GivenUp) return { kind: 'given-up', fault: outcome.cause.fault };
@@ -246,7 +222,10 @@ async function startStep(run: Run, prepared: Prepared | undefined): Promise<void
   }
 }
 
-async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmResult> {
+async function settleStep(
+  run: Run,
+  prepared: Prepared | undefined,
+): Promise<{ readonly result: VmResult; readonly repairs?: true }> {
   if (prepared?.kind !== 'prepared' && prepared?.kind !== 'already-running')
     throw new Error('nothing was prepared');
   const { target, health } = prepared;
@@ -264,7 +243,7 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
     check: health.kind,
     seconds: String(health.timeoutMs / 1000),
   });
-  return {
+  const result: VmResult = {
     vmId: run.input.vmId,
     name: run.input.name,
     target,
@@ -272,4 +251,5 @@ async function settleStep(run: Run, prepared: Prepared | undefined): Promise<VmR
     fault: settled.healthy === true ? undefined : degraded,
     finishedAt: new Date().toISOString(),
   };
+  return settled.healthy === false && settled.repairs === true ? { result, repairs: true } : { result };
 }

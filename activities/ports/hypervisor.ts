@@ -56,6 +56,11 @@ export interface HypervisorPort {
   endPaused(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Asks the guest to shut down, as its power button would; it may take its time, or not react. At rest, or not there, is `ok`. */
   shutDown(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
+  /**
+   * Ends the VM's process as pulling its plug would: what the guest has not written is lost. Only where a person, or a policy that a person switched
+   * on, wants it stopped and its guest does not hear. At rest, or not there, is `ok`.
+   */
+  end(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Takes the definition away. Refused while the VM runs there. Not known there is `ok`. */
   undefine(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome>;
   /** Keeps the host from starting the VM by itself at boot. */

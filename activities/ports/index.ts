@@ -1,4 +1,5 @@
 import type { FencingPort } from './fencing';
+import type { GuestRepairPort } from './guest-repair';
 import type { HeartbeatsPort } from './heartbeats';
 import type { HintsPort } from './hints';
 import type { HostCommandsPort } from './host-commands';
@@ -21,6 +22,7 @@ export interface Ports {
   readonly survey: SurveyPort;
   readonly hints: HintsPort;
   readonly heartbeats: HeartbeatsPort;
+  readonly guestRepair: GuestRepairPort;
   readonly inventory: InventoryPort;
   readonly notifier: NotifierPort;
 }
@@ -30,6 +32,7 @@ export type { DiskSight, HealthMark, HostClaim, HostCommandsPort } from './host-
 export type { DeliveriesPort, Delivery, Notice, OutcomeFigures } from './deliveries';
 export type { AnswerClaim, FrontDoorPort, KeptAnswer } from './front-door';
 export type { FencingPort } from './fencing';
+export type { GuestRepairPort, RepairPreflight } from './guest-repair';
 export type { HeartbeatSight, HeartbeatsPort } from './heartbeats';
 export type { HintsPort } from './hints';
 export type {

@@ -112,8 +112,8 @@ export function codeOf(ending: Ending): ExitCode {
 function wentWell(result: RunResult): boolean {
   if ('outcome' in result) return ['recovered', 'dismissed', 'rehearsed'].includes(result.outcome);
   if ('kind' in result) return ['fenced', 'readmitted', 'rehearsed'].includes(result.kind);
-  if (result.phase === 'rehearsed') return result.fault === undefined;
-  return result.phase === 'running' || result.phase === 'moved' || result.would.length > 0;
+  if (result.phase === 'rehearsed' || result.would.length > 0) return result.fault === undefined;
+  return result.phase === 'running' || result.phase === 'moved';
 }
 
 function endingText(context: Context, ending: Ending, run: RunRef): string {
@@ -160,5 +160,7 @@ function resultText({ out: { paint } }: Context, result: RunResult): string {
     return 'why' in result ? `not fenced (${result.kind}): ${result.why}` : 'nothing would be done';
   }
   if (!('target' in result)) return result.sentence;
-  return `${result.name}: ${result.phase}${result.target === undefined ? '' : ` on ${result.target}`}`;
+  const where = `${result.name}: ${result.phase}${result.target === undefined ? '' : ` on ${result.target}`}`;
+  if (result.fault === undefined) return where;
+  return `${where}: ${result.fault.sentence}\n  ${paint.dim('next:')} ${result.fault.next}`;
 }

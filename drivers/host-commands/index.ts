@@ -1,3 +1,4 @@
+export { createGuestRepair, type GuestRepairOptions } from './guest-repair';
 export {
   type CommandDeadlines,
   commandDeadlines,

@@ -12,7 +12,7 @@ import { permitIsFresh, type ResumePermit, type StartPermit } from '../../domain
 import { DriverFault, fault } from '../../domain/faults';
 import type { HostId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
-import type { HostVmList, ObservedVm, Timestamp } from '../../domain/observations';
+import { type HostVmList, isAtRest, type ObservedVm, type Timestamp } from '../../domain/observations';
 import type { StoredDefinition } from '../../domain/records';
 import { type ChildGateway, openChildGateway } from '../child-processes/gateway';
 import { type Concurrency, type Deadlines, HostConnection } from './connection';
@@ -179,20 +179,28 @@ class Libvirt implements LibvirtHypervisor {
     return this.freePaused(host, vm, 'resume', aged, signal);
   }
 
-  async shutDown(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+  shutDown(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    return this.stop(host, vm, 'shutdown', signal);
+  }
+
+  end(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
+    return this.stop(host, vm, 'destroy', signal);
+  }
+
+  private async stop(
+    host: HostId,
+    vm: VmId,
+    call: 'shutdown' | 'destroy',
+    signal: AbortSignal,
+  ): Promise<ActOutcome> {
     const connection = this.connection(host);
     const before = await this.stateBefore(connection, vm, signal);
     if ('kind' in before) return before;
     const { seen } = before;
-    if (seen === undefined || seen.state === 'shut-off' || seen.state === 'crashed') return ok;
-    const answer = await this.send(
-      connection,
-      () => undefined,
-      [`shutdown ${vm}`],
-      this.deadlines.defineMs,
-      signal,
-    );
-    if (answer.kind !== 'answered') return outcomeOf(answer, 'shutdown', host, seen.name);
+    if (seen === undefined || isAtRest(seen.state)) return ok;
+    const command = `${call} ${vm}`;
+    const answer = await this.send(connection, () => undefined, [command], this.deadlines.defineMs, signal);
+    if (answer.kind !== 'answered') return outcomeOf(answer, call, host, seen.name);
     if (answer.errors === '' || noSuchDomain.test(answer.errors)) return ok;
     return refused(fault('SHUT_DOWN_REFUSED', { host, vm: seen.name, detail: errorSentence(answer.errors) }));
   }

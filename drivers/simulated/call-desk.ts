@@ -11,6 +11,7 @@ import type { HostNews } from './host-news';
 import type { PortName } from './journal';
 import { fencingBody } from './port-bodies/fencing';
 import { heartbeatsBody } from './port-bodies/heartbeats';
+import { guestRepairBody } from './port-bodies/guest-repair';
 import { hostCommandsBody } from './port-bodies/host-commands';
 import { hypervisorBody } from './port-bodies/hypervisor';
 import { notifierBody } from './port-bodies/notifier';
@@ -49,6 +50,7 @@ export class CallDesk {
       volumeMoves: volumeMovesBody(world),
       survey: surveyBody(world),
       heartbeats: heartbeatsBody(world),
+      guestRepair: guestRepairBody(world),
       notifier: notifierBody(world),
     } as unknown as Readonly<Record<PortName, Readonly<Record<string, Body>>>>;
   }

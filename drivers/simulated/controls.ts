@@ -3,6 +3,7 @@ import type { FenceDeviceId, HostId, PoolId, VmId } from '../../domain/ids';
 import { invariant } from '../../domain/invariant';
 import type { FleetOwner } from '../../domain/records';
 import type { FaultRule } from './fault-rules';
+import type { GuestDamage } from './guest-repairs';
 import type { JournalEntry } from './journal';
 import type { DiskSightSaid } from './shared-storage';
 import type { MoveManner } from './volume-works';
@@ -192,6 +193,9 @@ function storageControls(world: World) {
     /** What keeps the tasks (a daemon, a vCenter) starts anew: nobody knows them any more, and what they do goes on. */
     forgetMoves: (): void => world.volumeWorks.forgetAll(),
     setPoolFree: (pool: PoolId, bytes: number): void => world.storage.setFree(pool, bytes),
+    /** The guest's file system on it cannot be mounted; `undefined` is one in good order. */
+    damageDisk: (path: string, damage: GuestDamage | undefined): void => world.repairs.damage(path, damage),
+    isDamaged: (path: string): boolean => world.repairs.isDamaged(path),
     /** Somebody deletes the file. */
     unlinkDisk: (path: string): void => void world.storage.disks.delete(path),
     setLockless: (pool: PoolId, lockless: boolean): void => world.storage.setLockless(pool, lockless),

@@ -15,6 +15,7 @@ export type PortName =
   | 'volumeMoves'
   | 'survey'
   | 'heartbeats'
+  | 'guestRepair'
   | 'notifier';
 
 /** Who made it happen: a port call of ours, a person at the host, the host's own boot, or the world's beginning. */
@@ -93,6 +94,12 @@ export type Effect =
       readonly attempt: string;
     }
   | { readonly effect: 'disk-made' | 'disk-removed'; readonly path: string; readonly by: string }
+  | {
+      readonly effect: 'disk-kept' | 'disk-mended' | 'disk-put-back' | 'kept-dropped';
+      readonly path: string;
+      readonly hostId: HostId;
+      readonly by: string;
+    }
   | { readonly effect: 'alert-delivered'; readonly alert: AlertRecord };
 
 interface Stamped {

@@ -1,5 +1,5 @@
 import { clusterId, fenceDeviceId, hostId, type HostId, poolId, vmId, type VmId } from '../../domain/ids';
-import type { ClusterMode, ClusterPolicy, Fleet, VmPolicy } from '../../domain/fleet';
+import type { ClusterMode, ClusterPolicy, Fleet, GuestRepair, VmPolicy } from '../../domain/fleet';
 import { defaultPolicy } from '../../domain/limits';
 import type { Costs, DeviceSpec, HostSpec, PoolSpec, VmSpec, WorldSpec } from './world-spec';
 
@@ -24,6 +24,8 @@ export interface SampleOptions {
   readonly disksPerVm?: number;
   /** Every pool's server can be told to take no write of one host. */
   readonly cutAccess?: true;
+  /** Guests on every pool that do not get well are repaired without a person. */
+  readonly guestRepair?: GuestRepair;
   readonly mode?: ClusterMode;
   readonly policy?: Partial<ClusterPolicy>;
   readonly vms?: Readonly<Record<string, VmPolicy>>;
@@ -51,6 +53,7 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
     id: poolId(`${options.prefix ?? ''}shared`),
     ...(options.cutAccess === true && { cutAccess: 'exportfs' as const }),
     ...(options.heartbeat === true && { heartbeat: true }),
+    ...(options.guestRepair !== undefined && { guestRepair: options.guestRepair }),
   };
   const second: PoolSpec = {
     ...pool,
@@ -112,10 +115,11 @@ export function sampleWorld(options: SampleOptions): WorldSpec {
 /** The declared side of the same datacenter: what an operator would write into the config. */
 export function fleetOf(spec: WorldSpec): Fleet {
   return {
-    pools: spec.pools.map(({ id, type, path, lockStrategy, cutAccess, heartbeat }) => ({
+    pools: spec.pools.map(({ id, type, path, lockStrategy, cutAccess, heartbeat, guestRepair }) => ({
       ...{ id, type, path, lockStrategy },
       ...(cutAccess !== undefined && { cutAccess, heartbeat }),
       ...(heartbeat === true && { heartbeat }),
+      ...(guestRepair !== undefined && { guestRepair }),
     })),
     clusters: spec.clusters.map((c) => ({
       id: c.id,

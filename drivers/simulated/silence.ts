@@ -17,7 +17,7 @@ export interface PortCall {
 
 const hypervisorActs: readonly string[] = [
   ...['define', 'start', 'resume', 'endPaused'],
-  ...['shutDown', 'undefine', 'disableAutostart'],
+  ...['shutDown', 'end', 'undefine', 'disableAutostart'],
 ];
 
 const moveActs: readonly string[] = ['submit', 'cancel', 'switchOver', 'letGo', 'remove'];
@@ -75,6 +75,7 @@ const silentCode: Readonly<Record<PortName, FaultCode>> = {
   volumeMoves: 'HYPERVISOR_UNREACHABLE',
   survey: 'HOST_COMMAND_FAILED',
   heartbeats: 'HOST_COMMAND_FAILED',
+  guestRepair: 'HOST_COMMAND_FAILED',
   notifier: 'ALERT_NOT_DELIVERED',
 };
 

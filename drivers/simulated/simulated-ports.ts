@@ -17,6 +17,7 @@ export type SimulatedPorts = Pick<
   | 'survey'
   | 'hints'
   | 'heartbeats'
+  | 'guestRepair'
   | 'notifier'
 >;
 
@@ -48,7 +49,7 @@ export function portsOver(perform: Perform, hints: HintsPort = noHints): Simulat
     fencing: calls('fencing', ['status', 'off']),
     hypervisor: calls('hypervisor', [
       ...(['probe', 'list', 'definitions', 'define'] as const),
-      ...(['start', 'resume', 'endPaused', 'shutDown', 'undefine', 'disableAutostart'] as const),
+      ...(['start', 'resume', 'endPaused', 'shutDown', 'end', 'undefine', 'disableAutostart'] as const),
     ]),
     hostCommands: calls('hostCommands', [
       ...(['bootId', 'reaches', 'claim', 'inspectDisks', 'markHealth', 'isHealthy'] as const),
@@ -65,6 +66,7 @@ export function portsOver(perform: Perform, hints: HintsPort = noHints): Simulat
     ]),
     survey: calls('survey', ['survey', 'testLocks']),
     heartbeats: calls('heartbeats', ['keep', 'look']),
+    guestRepair: calls('guestRepair', ['preflight', 'keep', 'mend', 'goBack', 'drop']),
     notifier: calls('notifier', ['deliver']),
   };
 }

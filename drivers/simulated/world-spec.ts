@@ -4,6 +4,7 @@ import type {
   ClusterMode,
   ClusterPolicy,
   CutAccess,
+  GuestRepair,
   HostAddress,
   LockStrategy,
   PoolType,
@@ -33,6 +34,7 @@ export interface PoolSpec {
   /** With `nfs4-lease`: a dead host's locks end by themselves after this. */
   readonly leaseMs?: number;
   readonly cutAccess?: CutAccess;
+  readonly guestRepair?: GuestRepair;
 }
 
 export interface HostSpec {

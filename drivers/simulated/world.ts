@@ -15,6 +15,7 @@ import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord } from '../../domain/records';
 import { definitionText, parseDefinition, type ParsedDefinition } from './definition-text';
 import { FaultRules } from './fault-rules';
+import { GuestRepairs } from './guest-repairs';
 import { HostNews } from './host-news';
 import { type Cause, Journal } from './journal';
 import { ProcessTable } from './process-table';
@@ -40,6 +41,7 @@ export class World {
   readonly alerts: AlertRecord[] = [];
   readonly live = new ProcessTable();
   readonly volumeWorks = new VolumeWorks(this);
+  readonly repairs = new GuestRepairs();
   readonly news = new HostNews(
     (id) => this.answers(this.host(id)),
     (id) => this.host(id).daemon === 'alive',
@@ -245,7 +247,8 @@ export class World {
 
   isHealthy(process: GuestProcess): boolean {
     const health = this.health.get(process.vmId) ?? { afterMs: 0 };
-    const able = process.state === 'running' && !process.guestFrozen;
+    const whole = process.definition.disks.every((d) => !this.repairs.isDamaged(d.path));
+    const able = process.state === 'running' && !process.guestFrozen && whole;
     return able && health !== 'never' && this.nowMs() - process.startedAtMs >= health.afterMs;
   }
 

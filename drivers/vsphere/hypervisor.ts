@@ -161,6 +161,11 @@ export class VsphereHypervisor implements HypervisorPort {
     return Promise.resolve(refused(fault('SHUT_DOWN_REFUSED', { host, vm, detail })));
   }
 
+  async end(host: HostId, vm: VmId): Promise<ActOutcome> {
+    const detail = 'guests of vSphere are stopped in vCenter';
+    return Promise.resolve(refused(fault('SHUT_DOWN_REFUSED', { host, vm, detail })));
+  }
+
   async disableAutostart(host: HostId, vm: VmId, signal: AbortSignal): Promise<ActOutcome> {
     const vcenter = this.vcenters.of(host);
     return this.acting(vcenter, host, signal, async (view) => {

@@ -149,6 +149,24 @@ describe('a start', () => {
     );
   });
 
+  it('of a repair is told to operators alone, rehearsed, and one incident like any other', async () => {
+    const { system } = api;
+    const { name, id } = system.spec.vms[0]!;
+    const url = `/v1/vms/${name}/repair`;
+    expect(await api.post(url, { body: because, as: 'viewer' })).toMatchObject({ status: 403 });
+    const rehearsal = await api.post(url, { body: { ...because, rehearse: true } });
+    expect(rehearsal).toMatchObject({ status: 202, body: { rehearsal: true, type: 'repairGuest' } });
+    const answer = await api.post(url, { body: because });
+    const incident = incidentId({ kind: 'vm', vmId: id }, 1);
+    expect(answer).toMatchObject({ status: 202, body: { type: 'repairGuest', incidentId: incident } });
+    expect(await ended(incident, workflowIds.vm(id))).toMatchObject({
+      result: { fault: { code: 'REPAIR_REFUSED' } },
+    });
+    expect((await api.get('/v1/audit')).body['items']).toContainEqual(
+      expect.objectContaining({ action: 'repairGuest', target: name, answer: '202' }),
+    );
+  });
+
   it('of a shutdown is followed as a run, and the VM is not wanted any more', async () => {
     const { system } = api;
     const { name, id } = system.spec.vms[0]!;

@@ -11,6 +11,7 @@ export type ContractPort =
   | 'survey'
   | 'hints'
   | 'heartbeats'
+  | 'guestRepair'
   | 'volumeMoves'
   | 'notifier'
   | 'inventory';
@@ -57,6 +58,7 @@ export const contractDrivers: readonly ContractDriver[] = [
           'survey',
           'hints',
           'heartbeats',
+          'guestRepair',
           'notifier',
         ] as const),
       ] as const
@@ -95,6 +97,10 @@ export const contractDrivers: readonly ContractDriver[] = [
   { port: 'volumeMoves', driver: 'vsphere', lacks: everything },
   { port: 'hostCommands', driver: 'host-commands', lacks: everything },
   { port: 'heartbeats', driver: 'storage-heartbeat', lacks: everything },
+  ...(['files', 'volumes'] as const).map((what): ContractDriver => ({
+    ...{ port: 'guestRepair', driver: `host-commands (${what})` },
+    lacks: { 'dead-host': 'its scripts run on this machine' },
+  })),
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'storageLocks', driver: 'nfs3-notify', lacks: everything },
   { port: 'storageLocks', driver: 'nfs4-expire', lacks: everything },

@@ -88,6 +88,18 @@ const shuttingDown: readonly Case[] = [
     },
   },
   {
+    name: 'ends the process of a VM that runs, persistent or transient, and a second time there is nothing to do',
+    needs: 'asked-shutdown',
+    async run(s) {
+      for (const kind of ['persistent', 'transient'] as const) {
+        const { vmId } = await s.startedVm(s.a, kind);
+        for (let i = 0; i < 2; i += 1)
+          expect(await s.port.end(s.a, vmId, notAborted())).toEqual({ kind: 'ok' });
+        expect(await s.world.runsOn(vmId)).toEqual([]);
+      }
+    },
+  },
+  {
     name: 'never says that a guest of a host without power was asked',
     needs: 'asked-shutdown',
     async run(s) {

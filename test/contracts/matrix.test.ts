@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contractDrivers } from './drivers';
 import { fencingContract } from './fencing.contract';
+import { guestRepairContract } from './guest-repair.contract';
 import { heartbeatsContract } from './heartbeats.contract';
 import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
@@ -25,6 +26,7 @@ const cases: CasesByPort = {
   survey: surveyContract,
   hints: hintsContract,
   heartbeats: heartbeatsContract,
+  guestRepair: guestRepairContract,
   volumeMoves: volumeMovesContract,
   notifier: notifierContract,
   inventory: inventoryCases,

@@ -1,5 +1,6 @@
 import { runContract } from './contract';
 import { fencingContract } from './fencing.contract';
+import { guestRepairContract } from './guest-repair.contract';
 import { heartbeatsContract } from './heartbeats.contract';
 import { hintsContract } from './hints.contract';
 import { hostCommandsContract } from './host-commands.contract';
@@ -9,6 +10,7 @@ import {
   inItsOwnProcess,
   inThisProcess,
   openFencing,
+  openGuestRepair,
   openHeartbeats,
   openHints,
   openHostCommands,
@@ -38,6 +40,7 @@ runContract('volumeMoves', 'simulated (by itself)', volumeMovesContract, openVol
 runContract('survey', 'simulated', surveyContract, openSurvey(here));
 runContract('hints', 'simulated', hintsContract, openHints(here));
 runContract('heartbeats', 'simulated', heartbeatsContract, openHeartbeats(here));
+runContract('guestRepair', 'simulated', guestRepairContract, openGuestRepair(here));
 runContract('notifier', 'simulated', notifierContract, openNotifier(here));
 
 const there = inItsOwnProcess;
@@ -51,4 +54,5 @@ runContract('volumeMoves', 'simulated-process', volumeMovesContract, openVolumeM
 runContract('survey', 'simulated-process', surveyContract, openSurvey(there));
 runContract('hints', 'simulated-process', hintsContract, openHints(there));
 runContract('heartbeats', 'simulated-process', heartbeatsContract, openHeartbeats(there));
+runContract('guestRepair', 'simulated-process', guestRepairContract, openGuestRepair(there));
 runContract('notifier', 'simulated-process', notifierContract, openNotifier(there));

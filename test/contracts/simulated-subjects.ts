@@ -18,6 +18,7 @@ import type { VmDisk, VmShape } from '../../domain/records';
 import { simulatedElsewhere } from '../support/simulated-process';
 import type { Opened } from './contract';
 import type { FencingSubject } from './fencing.contract';
+import type { GuestRepairSubject } from './guest-repair.contract';
 import type { HeartbeatsSubject } from './heartbeats.contract';
 import type { HintsSubject } from './hints.contract';
 import type { HostCommandsSubject } from './host-commands.contract';
@@ -307,6 +308,27 @@ export const openHeartbeats = (open: OpenWorld) => async (): Promise<Opened<Hear
   const subject: HeartbeatsSubject = {
     ...{ port: ports.heartbeats, a, b, pool: { id, type, path, lockStrategy }, patienceMs },
     world: { powerOff: (host) => control.cutPower(host), powerOn: (host) => control.powerOn(host) },
+  };
+  return { subject, close };
+};
+
+export const openGuestRepair = (open: OpenWorld) => async (): Promise<Opened<GuestRepairSubject>> => {
+  const { ports, control, spec, close } = await open(small);
+  const vm = spec.vms.find((v) => v.hostId === a)!;
+  const [{ device, path, poolId: pool }] = vm.disks as [(typeof vm.disks)[number]];
+  await control.shutDownGuest(a, vm.id);
+  await control.damageDisk(path, 'mendable');
+  const disk = { device, path, poolId: pool, format: 'raw', shareable: false };
+  const subject: GuestRepairSubject = {
+    ...{ port: ports.guestRepair, a, patienceMs },
+    order: (attempt) => ({ attempt, vmId: vm.id, name: vm.name, disks: [disk] }),
+    world: {
+      start: async () => {
+        await control.startByHand(a, vm.id);
+      },
+      isDamaged: () => control.isDamaged(path),
+      powerOff: (host) => control.cutPower(host),
+    },
   };
   return { subject, close };
 };

@@ -13,7 +13,18 @@ const cells: { readonly [Type in keyof typeof workflows]: readonly string[] } = 
   recoverHost: [...closedPhases, 'rehearsed', 'continued', 'cancelled'],
   fenceHost: [...endings.fenceHost, 'cancelled'],
   releaseLocks: endings.releaseLocks,
-  restartVm: [...endings.restartVm, failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
+  restartVm: [
+    ...endings.restartVm,
+    failureTypes.compensated,
+    failureTypes.stuck,
+    'rehearsed',
+    'cancelled',
+    'continued',
+  ],
+  repairGuest: [
+    ...endings.repairGuest,
+    ...[failureTypes.compensated, failureTypes.stuck, 'rehearsed', 'cancelled'],
+  ],
   readmitHost: ['readmitted', failureTypes.readmissionRefused, 'rehearsed', 'continued'],
   migrateVolume: [
     ...endings.migrateVolume,

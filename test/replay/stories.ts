@@ -5,6 +5,7 @@ import * as messages from '../../workflows/messages';
 import { type RecoverySystem, testTrigger } from '../support/recovery-system';
 import { actsOn, eventually, said, untilPhase, untilVmPhase } from '../support/story';
 import { moveStories } from './move-stories';
+import { repairStories } from './repair-stories';
 import { ended, handle, type Story } from './story';
 
 const bmc = (s: RecoverySystem) => fenceDeviceId(`${s.host('a')}-bmc`);
@@ -355,6 +356,7 @@ export const stories: Readonly<Record<string, Story>> = {
     },
   },
   ...moveStories,
+  ...repairStories,
   'a watch that is called off': {
     async tell(s) {
       const run = await s.client.workflow.start('watchFleet', {

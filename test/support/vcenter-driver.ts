@@ -26,10 +26,10 @@ export const driverOn = ({ access, hosts, fleet }: Omit<WorkerElsewhere, 'invent
 
 export function portsOf(vsphere: Vsphere, inventory: OpenInventory, fencing: FencingPort): Ports {
   const nobody = new World(sampleWorld({ hosts: 1, vmsPerHost: 0, prefix: 'nobody-', seed: 1 }));
-  const { notifier, storageAccess, heartbeats } = simulatedPorts(nobody);
+  const { notifier, storageAccess, heartbeats, guestRepair } = simulatedPorts(nobody);
   const { hypervisor, hostCommands, volumes, storageLocks, volumeMoves, survey, hints } = vsphere;
   return {
-    ...{ inventory, notifier, survey, fencing, hints, storageAccess, heartbeats },
+    ...{ inventory, notifier, survey, fencing, hints, storageAccess, heartbeats, guestRepair },
     ...{ hypervisor, hostCommands, volumes, storageLocks, volumeMoves },
   };
 }

@@ -226,6 +226,7 @@ describe('every command', () => {
           'vm start',
           'vm stop',
           'vm migrate-volume',
+          'vm repair',
           'vm protect',
           'vm unprotect',
           'volume move',

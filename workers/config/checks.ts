@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { limitProblems } from '../../domain/limits';
 import { frontProblems, frontReferences } from './front-checks';
 import { policyOf } from './fleet-of';
+import { guestRepairProblems } from './guest-repair-checks';
 import { heartbeatProblems } from './heartbeat-checks';
 import { nfsProblems } from './nfs-checks';
 import { type ConfigProblem, type Path, type Places, wayOut } from './problems';
@@ -52,6 +53,7 @@ export function relationProblems(config: VmedicConfig, places: Places): ConfigPr
     ...pools.flatMap(({ item, path }) => poolProblems(item, path, places)),
     ...nfsProblems(hosts, pools, places),
     ...heartbeatProblems(hosts, pools, places),
+    ...guestRepairProblems(hosts, pools, places),
     ...clusters.flatMap(({ item, path }) =>
       limitProblems(policyOf(item.policy, config.health?.default)).map((sentence) =>
         places.problem('error', [...path, 'policy'], sentence),

@@ -118,6 +118,7 @@ function poolOf(written: PoolConfig): Pool {
     ...(written.path !== undefined && { path: written.path }),
     ...(written.cutAccess !== undefined && { cutAccess: written.cutAccess }),
     ...(written.heartbeat === true && { heartbeat: true }),
+    ...(written.guestRepair !== undefined && { guestRepair: written.guestRepair }),
   };
 }
 

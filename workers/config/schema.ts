@@ -240,6 +240,15 @@ const pool = z.strictObject({
       'Types dir and nfs: its hosts write a small file there every second, by which a host that is silent towards VMedic is known to live.',
     default: false,
   }),
+  guestRepair: z
+    .enum(['by-hand', 'automatic'])
+    .optional()
+    .meta({
+      description:
+        'Types dir, nfs and lvm: what becomes of a guest that was started and does not get well, all of its disks being on such pools. automatic: it is ' +
+        'stopped, its disks are kept as they are, its journals replayed and its file systems checked; back to what was kept if that did not help.',
+      default: 'by-hand',
+    }),
   server: name.optional().meta({ description: 'NFS: the server, as the hosts mount it.' }),
   export: z
     .string()

@@ -6,6 +6,7 @@ import type { AlertsConfig, ApiConfig, NotifyConfig } from './front-types';
 import type {
   ClusterMode,
   CutAccess,
+  GuestRepair,
   GuestShutdown,
   LockStrategy,
   OnIoError,
@@ -115,6 +116,8 @@ export interface PoolConfig {
   lockStrategy?: LockStrategy | undefined;
   /** Its hosts write heartbeats there, by which one that is silent is known to live. */
   heartbeat?: boolean | undefined;
+  /** Left out: by hand. */
+  guestRepair?: GuestRepair | undefined;
   /** NFS: what the hosts mount. `export` is the folder as the server's own file system has it. */
   server?: string | undefined;
   export?: string | undefined;

@@ -13,6 +13,7 @@ const traced = [
   'volumeMoves',
   'survey',
   'heartbeats',
+  'guestRepair',
 ] as const satisfies readonly (keyof Ports)[];
 
 /** The same ports; a call made within a trace leaves a span there, any other none. */

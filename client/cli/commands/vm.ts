@@ -91,6 +91,22 @@ export function addVmCommands(program: Command, state: Program): void {
       run: (context) => protect(context, to),
     });
   addCommand(vm, state, {
+    usage: 'repair <vm>',
+    summary:
+      'mend the file systems of a guest that does not get well: stopped, its disks kept, back if it did not help',
+    examples: [
+      'vmedic vm repair web-1 --dry-run --reason "what would be done"',
+      'vmedic vm repair web-1 --reason "its console shows emergency mode" --wait',
+    ],
+    options: startOptions(state.io, 'required'),
+    run: async (context) => {
+      const recoveries = await (await context.session()).recoveries();
+      const vm = argument(context, 0);
+      const ask = () => recoveries.repairGuest(vm, requestOf(context));
+      return conclude(context, await askedFor(context, 'repairGuest', vm, ask));
+    },
+  });
+  addCommand(vm, state, {
     usage: 'migrate-volume <vm>',
     summary: 'move disks of a VM to another pool: verified, or taken back; the VM may run meanwhile',
     examples: [
@@ -235,6 +251,7 @@ async function show(context: Context): Promise<ExitCode> {
 
 const repairText = (steps: readonly string[]): string =>
   [
-    'Its guest did not show that it is well. First its console, and patience (runbook "guest-degraded"); then, if a file system is damaged:',
+    'Its guest did not show that it is well. First its console, and patience (runbook "guest-degraded"); then, if a file system is damaged,',
+    'vmedic vm repair does this by itself, where its disks are files or logical volumes; or, step by step:',
     ...steps.map((step, i) => `  ${i + 1}. ${step}`),
   ].join('\n');

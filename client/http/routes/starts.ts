@@ -106,6 +106,18 @@ export const startRoutes: readonly Route[] = [
     },
   }),
   route({
+    ...{ method: 'post', path: '/v1/vms/{vm}/repair', tag: 'vms', needs: 'operator', answers },
+    summary:
+      'Mend the file systems of a guest that does not get well: stopped, its disks kept as they are, back to them if it did not help',
+    params: z.object({ vm: nameText }),
+    body: startBody,
+    change: ({ params, body }) => ({
+      ...{ action: `repairGuest${rehearsing(body)}`, target: params.vm, reason: body.reason },
+    }),
+    handle: async (asked, door) =>
+      answerOf(await withRecoveries(door, (to) => to.repairGuest(asked.params.vm, requestOf(asked)))),
+  }),
+  route({
     ...{ method: 'post', path: '/v1/vms/{vm}/migrate-volume', tag: 'vms', needs: 'operator', answers },
     summary: 'Move disks of a VM to another pool: verified, or taken back; the VM may run meanwhile',
     params: z.object({ vm: nameText }),

@@ -104,12 +104,10 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
       }),
 
     shutDown: (host, vm, context) =>
-      act(world, host, world.costs.defineMs, context, () => {
-        const process = world.processOf(vm, host);
-        // One that stands still does not hear it.
-        if (process?.state === 'running' && !process.guestFrozen) world.endProcess(process, 'shutdown');
-        return ok;
-      }),
+      act(world, host, world.costs.defineMs, context, () => ended(world, host, vm, 'shutdown')),
+
+    end: (host, vm, context) =>
+      act(world, host, world.costs.defineMs, context, () => ended(world, host, vm, 'destroyed')),
 
     undefine: (host, vm, context) =>
       act(world, host, world.costs.defineMs, context, (state) => {
@@ -130,6 +128,14 @@ export function hypervisorBody(world: World): Served<HypervisorPort> {
         return ok;
       }),
   };
+}
+
+/** A guest that stands still does not hear that it is to shut down. */
+function ended(world: World, host: HostId, vm: VmId, how: 'shutdown' | 'destroyed'): ActOutcome {
+  const process = world.processOf(vm, host);
+  const hears = process?.state === 'running' && !process.guestFrozen;
+  if (process !== undefined && (hears || how === 'destroyed')) world.endProcess(process, how);
+  return ok;
 }
 
 /** For reads: the host, once it has answered. */

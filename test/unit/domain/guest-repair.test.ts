@@ -1,4 +1,4 @@
-import { repairSteps } from '../../../domain/guest-repair';
+import { keptDisk, mendedWords, repairsByItself, repairSteps } from '../../../domain/guest-repair';
 import { hostId, poolId } from '../../../domain/ids';
 import type { VmDisk } from '../../../domain/records';
 
@@ -47,4 +47,46 @@ it('tells nobody to throw a journal away', () => {
   expect(stepsFor('/dev/vmvg/web').filter((s) => s.includes('-L'))).toEqual([
     expect.stringContaining('never xfs_repair -L before the snapshot'),
   ]);
+});
+
+const pool = (type: 'dir' | 'nfs' | 'lvm' | 'rbd', guestRepair?: 'by-hand' | 'automatic') => ({
+  ...{ id: poolId('p'), type, path: '/pool', lockStrategy: 'none' as const },
+  ...(guestRepair !== undefined && { guestRepair }),
+});
+
+it('keeps a disk beside itself, under the name of the attempt, and says what removes it', () => {
+  expect(keptDisk(disk('/pool/web 1.raw'), 'r1', pool('nfs'))).toMatchObject({
+    kept: '/pool/web 1.raw.before-r1',
+    remove: "rm '/pool/web 1.raw.before-r1' '/pool/web 1.raw.repair-r1'",
+  });
+  expect(keptDisk(disk('/dev/vmvg/web'), 'r1', pool('lvm'))).toMatchObject({
+    ...{ kept: 'vmvg/web-before-r1', remove: 'lvremove vmvg/web-before-r1' },
+  });
+});
+
+it.each([
+  ['lies in no declared pool', '/pool/web.raw', undefined],
+  ['is of a kind that no command on a host keeps', 'rbd:pool/web', pool('rbd')],
+  ['is no logical volume by name', '/dev/mapper/vmvg-web', pool('lvm')],
+])('keeps no disk that %s', (_, path, of) => {
+  expect(keptDisk(disk(path), 'r1', of)).toBeUndefined();
+});
+
+it('repairs by itself only where that is switched on for every pool of the VM, which it is not by default', () => {
+  const elsewhere = { ...disk('/other/data.raw'), poolId: poolId('q') };
+  expect(repairsByItself([disk('/pool/a')], [pool('dir')])).toBe(false);
+  expect(repairsByItself([disk('/pool/a')], [pool('dir', 'by-hand')])).toBe(false);
+  expect(repairsByItself([disk('/pool/a')], [pool('dir', 'automatic')])).toBe(true);
+  expect(repairsByItself([disk('/pool/a'), elsewhere], [pool('dir', 'automatic')])).toBe(false);
+  expect(repairsByItself([{ ...disk('/pool/a'), poolId: undefined }], [pool('dir', 'automatic')])).toBe(
+    false,
+  );
+  expect(repairsByItself([], [pool('dir', 'automatic')])).toBe(false);
+});
+
+it('says of each file system what was found, and of none that there was none', () => {
+  expect(mendedWords([{ device: '/dev/sda1', type: 'xfs', found: 'mended', said: '' }])).toBe(
+    '/dev/sda1 (xfs) mended',
+  );
+  expect(mendedWords([])).toBe('no file system was found on its disks');
 });
