@@ -56,7 +56,7 @@ export const guestRepairActivities = (env: Environment) => ({
       why.push(`its memory image is saved on ${on}, and would not fit a mended disk`);
     if (runs && !(await isKnownUnwell(env, vm)))
       why.push(`it runs on ${on}, and no start of it was seen to end unwell: vmedic vm stop ${name} first`);
-    const kept = why.length > 0 ? [] : await keptOr(env, why, on, orderOf(vm, input.attempt));
+    const kept = await keptOr(env, why, on, orderOf(vm, input.attempt));
     if (why.length === 0) return { kind: 'ready', on, runs, kept };
     return {
       kind: 'refused',
@@ -225,6 +225,7 @@ async function keptOr(
   order: RepairOrder,
 ): Promise<readonly KeptDisk[]> {
   if (order.disks.length === 0) why.push('it has no disk');
+  if ((await env.inventory.evidenceFor(on)) !== undefined) return [];
   try {
     const said = await env.guestRepair.preflight(on, order, signal());
     if (said.kind === 'ready') return said.kept;

@@ -12,6 +12,7 @@ import { judge } from '../support/judge';
 import { incidentOfVm } from '../support/moves';
 import type { Intercept, RecoverySystem, SystemOptions } from '../support/recovery-system';
 import { becomeUnwell, diskOf, looked, repair } from '../support/repairs';
+import { sampleSeed, seededSample } from '../support/seeded-sample';
 import { eventually, failureOf, runsOn, said, systems, untilVmPhase } from '../support/story';
 
 const begin = systems();
@@ -39,7 +40,7 @@ const now = (system: RecoverySystem): number => system.controls.snapshot().seq;
 const openAlerts = async (system: RecoverySystem): Promise<string[]> =>
   (await system.inventory.alerts({ open: true })).map((a) => a.key);
 
-it('keeps the disks before anything writes to them, and the VM runs nowhere meanwhile', async () => {
+it('keeps the disks before anything writes to them, runs the VM nowhere meanwhile, and leaves what was kept by name when it helped', async () => {
   const system = await unwell('mendable');
   const since = now(system);
   const run = await repair(system, name);
@@ -48,18 +49,13 @@ it('keeps the disks before anything writes to them, and the VM runs nowhere mean
   expect(await system.inventory.incident(incidentOfVm(system, name, 2))).toMatchObject({
     outcome: 'recovered',
   });
-  await judge(system);
-});
-
-it('what was kept stays when it helped, and is named with the command that removes it', async () => {
-  const system = await unwell('mendable');
-  await (await repair(system, name)).result();
   const alert = (await system.inventory.alerts({ open: true })).find(
-    (a) => a.key === keptAlert(system.vm(name)),
+    (x) => x.key === keptAlert(system.vm(name)),
   );
   expect(alert?.sentence).toContain(`${diskOf(system, name)}.before-r`);
   expect(alert?.nextCommand).toContain(`rm ${diskOf(system, name)}.before-r`);
   expect(await openAlerts(system)).not.toContain(guestDegradedAlert(system.vm(name)));
+  await judge(system);
 });
 
 it('goes back when a file system is damaged beyond what its own tool mends, without a start in between', async () => {
@@ -98,30 +94,21 @@ it('ends the process of a guest that does not hear, after it was asked', async (
   await judge(system);
 });
 
-it('touches nothing while it is not known of every host that the VM does not run there', async () => {
-  const system = await unwell('mendable');
-  system.controls.hangDaemon(system.host('c'));
-  const since = now(system);
-  const result = await (await repair(system, name)).result();
-  expect(result).toMatchObject({ phase: 'guest-degraded', fault: { code: 'REPAIR_REFUSED' } });
-  expect(result.fault?.sentence).toContain('it may run where nobody can look');
-  expect(happened(system, since)).toEqual([]);
-});
-
-it('leaves a VM alone that runs and was not seen unwell', async () => {
+it('touches nothing of a VM that was not seen unwell, that may run where nobody can look, or whose disks cannot be kept', async () => {
   const system = await begin(looked);
-  const result = await (await repair(system, name)).result();
-  expect(result.fault?.sentence).toContain(`vmedic vm stop ${name} first`);
-  expect(happened(system)).not.toContain('process-ended');
-});
-
-it('leaves the guest running when there is no room to keep its disks', async () => {
-  const system = await unwell('mendable');
+  const refusal = async (epoch: number): Promise<string> => {
+    const since = now(system);
+    const incidentId = incidentOfVm(system, name, epoch);
+    const result = await (await repair(system, name, { incidentId, epoch })).result();
+    expect(result).toMatchObject({ phase: 'guest-degraded', fault: { code: 'REPAIR_REFUSED' } });
+    expect(happened(system, since)).toEqual([]);
+    return result.fault?.sentence ?? '';
+  };
+  expect(await refusal(3)).toContain(`vmedic vm stop ${name} first`);
+  await becomeUnwell(system, name, 'mendable');
+  system.controls.hangDaemon(system.host('c'));
   system.controls.setPoolFree(system.spec.pools[0]!.id, 0);
-  const since = now(system);
-  const result = await (await repair(system, name)).result();
-  expect(result.fault?.sentence).toContain('no room to keep');
-  expect(happened(system, since)).toEqual([]);
+  expect(await refusal(4)).toMatch(/it may run where nobody can look.*no room to keep/);
 });
 
 it('starts the guest again, and removes what it had kept, when nothing was written', async () => {
@@ -248,11 +235,9 @@ describe('after a restart that ends unwell', () => {
   };
 
   it('nothing is repaired unless an operator has switched it on for the pool', async () => {
-    for (const options of [{}, { guestRepair: 'by-hand' }] as const) {
-      const { system, result } = await restart(options);
-      expect(result.phase).toBe('guest-degraded');
-      expect(happened(system)).not.toContain('disk-kept');
-    }
+    const { system, result } = await restart({});
+    expect(result.phase).toBe('guest-degraded');
+    expect(happened(system)).not.toContain('disk-kept');
   });
 
   it('is repaired under the same ID and in the same incident where he has', async () => {
@@ -282,36 +267,36 @@ describe('after a restart that ends unwell', () => {
   });
 });
 
-describe.each([
-  ['stopForRepair', 'before'],
-  ['stopForRepair', 'after'],
-  ['keepDisks', 'before'],
-  ['keepDisks', 'after'],
-  ['mendDisks', 'before'],
-  ['mendDisks', 'after'],
-] as const)('with %s failing for good %s its effect', (activity, when) => {
-  it('the guest runs again where it ran, on its disks as they were', async () => {
-    const intercept: Intercept = async ({ name: called, act }) => {
-      if (called !== activity) return act();
-      if (when === 'after') await act();
-      const why = fault('REPAIR_FAILED', { what: activity, vm: name, host: 'hv', detail: 'on order' });
-      throw ApplicationFailure.create({
-        type: why.code,
-        message: why.sentence,
-        nonRetryable: true,
-        details: [why],
-      });
-    };
-    const system = await unwell('mendable', { intercept });
-    const result = await (await repair(system, name)).result();
-    expect(result).toMatchObject({ phase: 'guest-degraded', fault: { code: 'REPAIR_FAILED' } });
-    expect(system.controls.isDamaged(diskOf(system, name))).toBe(true);
-    expect(runsOn(system, system.vm(name))).toEqual([system.host('a')]);
-    const kept = happened(system).filter((e) => e === 'disk-kept').length;
-    expect(happened(system).filter((e) => e === 'kept-dropped')).toHaveLength(kept);
-    await judge(system);
-  });
-});
+const failing = (['stopForRepair', 'keepDisks', 'mendDisks'] as const).flatMap((activity) =>
+  (['before', 'after'] as const).map((when) => [activity, when] as const),
+);
+
+describe.each(seededSample(failing, 2))(
+  `with %s failing for good %s its effect (seed ${sampleSeed})`,
+  (activity, when) => {
+    it('the guest runs again where it ran, on its disks as they were', async () => {
+      const intercept: Intercept = async ({ name: called, act }) => {
+        if (called !== activity) return act();
+        if (when === 'after') await act();
+        const why = fault('REPAIR_FAILED', { what: activity, vm: name, host: 'hv', detail: 'on order' });
+        throw ApplicationFailure.create({
+          type: why.code,
+          message: why.sentence,
+          nonRetryable: true,
+          details: [why],
+        });
+      };
+      const system = await unwell('mendable', { intercept });
+      const result = await (await repair(system, name)).result();
+      expect(result).toMatchObject({ phase: 'guest-degraded', fault: { code: 'REPAIR_FAILED' } });
+      expect(system.controls.isDamaged(diskOf(system, name))).toBe(true);
+      expect(runsOn(system, system.vm(name))).toEqual([system.host('a')]);
+      const kept = happened(system).filter((e) => e === 'disk-kept').length;
+      expect(happened(system).filter((e) => e === 'kept-dropped')).toHaveLength(kept);
+      await judge(system);
+    });
+  },
+);
 
 it('a VM at rest that is not helped rests again, with its disks as they were', async () => {
   const system = await begin(looked);
