@@ -61,10 +61,11 @@ const forbidden = [
   },
   {
     name: 'drivers-do-not-share',
-    comment: 'one driver never imports another; child-processes is their shared floor',
+    comment:
+      'one driver never imports another; child-processes and the lock strategy none are their shared floor',
     severity: 'error',
     from: { path: '^drivers/([^/]+)/' },
-    to: { path: '^drivers/', pathNot: '^drivers/($1|child-processes)/' },
+    to: { path: '^drivers/', pathNot: '^drivers/($1|child-processes|no-locks)/' },
   },
   {
     name: 'only-workers-import-drivers',

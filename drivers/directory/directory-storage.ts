@@ -8,10 +8,11 @@ import type {
   StorageReadiness,
   VolumesPort,
 } from '../../activities/ports';
-import { DriverFault, fault } from '../../domain/faults';
+import { fault } from '../../domain/faults';
 import type { Pool } from '../../domain/fleet';
 import type { PoolId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
+import { createNoLocks } from '../no-locks';
 
 export interface DirectoryStorageOptions {
   readonly pools: readonly Pool[];
@@ -28,39 +29,8 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Direct
     options.pools.some(
       (p) => p.id === id && (p.type === 'dir' || p.type === 'nfs') && p.lockStrategy === 'none',
     );
-  return { storageLocks: noLocks(served), volumes: plainFiles(options, served) };
-}
-
-function noLocks(served: (pool: PoolId) => boolean): StorageLocksPort {
-  const check = (pool: PoolId): void => {
-    if (!served(pool)) throw new DriverFault('POOL_UNSUPPORTED', { pool });
-  };
-  return {
-    strategies: ['none'],
-    // Async throughout, so that a pool of another kind is a rejection like every other fault.
-    async list(pool) {
-      check(pool);
-      return Promise.resolve({
-        poolId: pool,
-        observedAt: new Date().toISOString(),
-        knows: 'none',
-        locks: [],
-      });
-    },
-    async release(pool, locks, evidence) {
-      check(pool);
-      if (locks.length === 0) return Promise.resolve();
-      throw new DriverFault('LOCKS_NOT_RELEASED', {
-        host: evidence.hostId,
-        pool,
-        detail: 'a pool with lock strategy "none" has no locks that could be released',
-      });
-    },
-    async probe(pool) {
-      check(pool);
-      return Promise.resolve('free');
-    },
-  };
+  const why = 'a pool with lock strategy "none" has no locks that could be released';
+  return { storageLocks: createNoLocks(served, why), volumes: plainFiles(options, served) };
 }
 
 function plainFiles(options: DirectoryStorageOptions, served: (pool: PoolId) => boolean): VolumesPort {

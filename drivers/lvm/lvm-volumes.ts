@@ -16,6 +16,7 @@ import type { HostId, PoolId } from '../../domain/ids';
 import type { VolumeGroupFact } from '../../domain/readiness';
 import type { VmDisk } from '../../domain/records';
 import type { RunOnHost } from '../child-processes';
+import { createNoLocks } from '../no-locks';
 import { activateScript, asRootScript, backingScript, deactivateScript, valuesIn } from './activation-script';
 import { type Judged, judgeVolume } from './judge-volume';
 import { type LogicalVolume, type LvmReport, namesIn, reportFrom, reportScript } from './report';
@@ -37,7 +38,7 @@ export const lvmDeadlines: LvmDeadlines = { readMs: 15_000, actMs: 30_000 };
 
 export interface LvmStorage {
   readonly volumes: VolumesPort;
-  readonly storageLocks: Pick<StorageLocksPort, 'list' | 'probe' | 'release'>;
+  readonly storageLocks: StorageLocksPort;
   /** Volume groups with their volumes, for readiness. Throws `HOST_COMMAND_FAILED`. */
   volumeGroups(host: HostId, signal: AbortSignal): Promise<VolumeGroupFact[]>;
 }
@@ -51,7 +52,10 @@ export function createLvmStorage(options: LvmOptions): LvmStorage {
   const lvm = new Lvm(options);
   return {
     volumes: lvm,
-    storageLocks: noLocks(options.pools),
+    storageLocks: createNoLocks(
+      (id) => options.pools.has(id),
+      'logical volumes carry no locks that could be released',
+    ),
     volumeGroups: async (host, signal) => groupFacts(await lvm.report(host, signal)),
   };
 }
@@ -255,34 +259,6 @@ const groupFacts = ({ groups, volumes }: LvmReport): VolumeGroupFact[] =>
 function orNotReady(judged: Judged): Extract<Judged, { kind: 'found' }> {
   if (judged.kind === 'found') return judged;
   throw new NotReady(judged.why);
-}
-
-/** A logical volume carries no locks between hosts: the evidence decides, and there is nothing to release. */
-function noLocks(pools: ReadonlyMap<PoolId, unknown>): LvmStorage['storageLocks'] {
-  const check = (pool: PoolId): void => {
-    if (!pools.has(pool)) throw new DriverFault('POOL_UNSUPPORTED', { pool });
-  };
-  return {
-    async list(pool) {
-      check(pool);
-      return Promise.resolve({
-        poolId: pool,
-        observedAt: new Date().toISOString(),
-        knows: 'none',
-        locks: [],
-      });
-    },
-    async release(pool, locks, evidence) {
-      check(pool);
-      if (locks.length === 0) return Promise.resolve();
-      const detail = 'logical volumes carry no locks that could be released';
-      throw new DriverFault('LOCKS_NOT_RELEASED', { host: evidence.hostId, pool, detail });
-    },
-    async probe(pool) {
-      check(pool);
-      return Promise.resolve('free');
-    },
-  };
 }
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim() ?? '';

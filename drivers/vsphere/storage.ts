@@ -3,9 +3,10 @@
  * so no other strategy than `none` may be claimed for such a pool. Whoever holds one shows when the VM is switched on.
  */
 import type { HostCommandsPort, StorageLocksPort, VolumesPort } from '../../activities/ports';
-import { DriverFault, fault } from '../../domain/faults';
+import { fault } from '../../domain/faults';
 import type { Pool } from '../../domain/fleet';
 import type { PoolId } from '../../domain/ids';
+import { createNoLocks } from '../no-locks';
 
 export interface VsphereStorage {
   readonly storageLocks: StorageLocksPort;
@@ -17,31 +18,8 @@ export function vsphereStorage(
   inspectDisks: HostCommandsPort['inspectDisks'],
 ): VsphereStorage {
   const served = (id: PoolId): boolean => pools.some((p) => p.id === id && p.lockStrategy === 'none');
-  const check = (pool: PoolId): void => {
-    if (!served(pool)) throw new DriverFault('POOL_UNSUPPORTED', { pool });
-  };
   return {
-    storageLocks: {
-      strategies: ['none'],
-      // Async throughout, so that a pool of another kind is a rejection like every other fault.
-      async list(pool) {
-        check(pool);
-        return Promise.resolve({
-          ...{ poolId: pool, observedAt: new Date().toISOString() },
-          ...{ knows: 'none', locks: [] },
-        });
-      },
-      async release(pool, locks, evidence) {
-        check(pool);
-        if (locks.length === 0) return Promise.resolve();
-        const detail = 'an ESXi host keeps its locks itself; they end when it is off';
-        throw new DriverFault('LOCKS_NOT_RELEASED', { host: evidence.hostId, pool, detail });
-      },
-      async probe(pool) {
-        check(pool);
-        return Promise.resolve('free');
-      },
-    },
+    storageLocks: createNoLocks(served, 'an ESXi host keeps its locks itself; they end when it is off'),
     volumes: {
       async makeReady(permit, disks, signal) {
         const foreign = disks.find((d) => d.poolId !== undefined && !served(d.poolId))?.poolId;

@@ -1,8 +1,5 @@
 /** Disks between files and logical volumes, by real LVM, libvirt and QEMU. */
-import { imageIsBuilt } from '../../lab/storage/image';
-import { type LvmHost, lvmPool, openLvmHost } from '../support/lvm-host';
-import { describeIf } from '../support/optional';
-import { describeOnRealHosts } from '../support/real-hosts';
+import { describeOnLvmHost, type LvmHost, lvmPool, openLvmHost } from '../support/lvm-host';
 import { describeAtLengthOnStorageLab, itAtLength } from '../support/storage-lab';
 import { notAborted, runContract } from './contract';
 import { type From, type LvmMoves, openLvmMoves } from './lvm-move-subjects';
@@ -14,16 +11,7 @@ jest.setTimeout(10 * 60_000);
 
 const known = { proofs: [], switchAsked: false } as const;
 
-const described =
-  imageIsBuilt() || process.env['VMEDIC_SOAK'] === 'true'
-    ? describeOnRealHosts
-    : describeIf(
-        false,
-        'the image of the storage lab is not built yet; VMEDIC_SOAK=true builds it',
-        'beyond-ci',
-      );
-
-described('on a real host with LVM', () => {
+describeOnLvmHost('on a real host with LVM', () => {
   let machine: LvmHost | undefined;
   const host = async (): Promise<LvmHost> => (machine ??= await openLvmHost());
   const opened = (from: From) => async () => openLvmMoves(await host(), from);

@@ -2,10 +2,15 @@
 import { createLvmStorage } from '../../drivers/lvm';
 import { vmId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
-import { imageIsBuilt } from '../../lab/storage/image';
-import { elsewhere, lvmHost, type LvmHost, lvmPool, openLvmHost, volumeDisk } from '../support/lvm-host';
-import { describeIf } from '../support/optional';
-import { describeOnRealHosts } from '../support/real-hosts';
+import {
+  describeOnLvmHost,
+  elsewhere,
+  lvmHost,
+  type LvmHost,
+  lvmPool,
+  openLvmHost,
+  volumeDisk,
+} from '../support/lvm-host';
 import { type Opened, notAborted, runContract } from './contract';
 import { evidenceAbout, permitFor } from './permits';
 import { volumesContract, type VolumesSubject } from './volumes.contract';
@@ -52,17 +57,7 @@ async function openVolumes(): Promise<Opened<VolumesSubject>> {
   return { subject, reset: () => atRest(host), close: () => Promise.resolve() };
 }
 
-/** Building the image takes minutes and the network: whoever wants it built for this sets VMEDIC_SOAK. */
-const described =
-  imageIsBuilt() || process.env['VMEDIC_SOAK'] === 'true'
-    ? describeOnRealHosts
-    : describeIf(
-        false,
-        'the image of the storage lab is not built yet; VMEDIC_SOAK=true builds it',
-        'beyond-ci',
-      );
-
-described('on a real host with LVM', () => {
+describeOnLvmHost('on a real host with LVM', () => {
   afterAll(async () => (await opened)?.close());
 
   runContract('volumes', 'lvm', volumesContract, openVolumes, 'suite');

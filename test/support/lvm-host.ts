@@ -6,7 +6,10 @@ import { hostId, poolId } from '../../domain/ids';
 import type { VmDisk } from '../../domain/records';
 import type { RunOnHost } from '../../drivers/child-processes';
 import { reportScript } from '../../drivers/lvm/report';
+import { imageIsBuilt } from '../../lab/storage/image';
 import { createStorageLab, type StorageGuest, type StorageLab } from '../../lab/storage/storage-lab';
+import { describeIf } from './optional';
+import { describeOnRealHosts } from './real-hosts';
 
 export const lvmHost = hostId('hv-l');
 /** A second host of the pool that exists on paper: it says of LVM what a real host said a moment ago. */
@@ -130,3 +133,13 @@ export async function openLvmHost(others: readonly string[] = []): Promise<LvmHo
 }
 
 export const quoted = (text: string): string => `'${text.replaceAll("'", `'"'"'`)}'`;
+
+/** `describe` for tests on such a host. Building its image takes minutes and the network: whoever wants it built for this sets VMEDIC_SOAK. */
+export const describeOnLvmHost: jest.Describe =
+  imageIsBuilt() || process.env['VMEDIC_SOAK'] === 'true'
+    ? describeOnRealHosts
+    : describeIf(
+        false,
+        'the image of the storage lab is not built yet; VMEDIC_SOAK=true builds it',
+        'beyond-ci',
+      );

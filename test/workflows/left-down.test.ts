@@ -13,8 +13,8 @@ import {
   incidentOfHost,
   said,
   systems,
-  untilPhase,
 } from '../support/story';
+import { bmcOf, unfencedRecovery } from '../support/unfenced';
 
 const begin = systems();
 const openAlert = async (system: RecoverySystem, key: string): Promise<AlertRecord | undefined> =>
@@ -41,9 +41,7 @@ it('a fence that a person ordered names the VMs that went down with the host, un
 
 it('an incident stopped while nobody knows whether its host is off says that of its VMs', async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   await run.executeUpdate(abortUpdate, { args: [said('I go and look')] });
   const result = await run.result();
   expect(result.sentence).toContain('run is not known: vm-001, vm-004');
@@ -57,11 +55,8 @@ it('an incident stopped while nobody knows whether its host is off says that of 
 describe('a recovery cancelled in Temporal while its fence is under way', () => {
   it('takes the fence with it, as long as nothing was sent', async () => {
     const system = await begin();
-    const bmc = system.spec.devices[0]!.id;
-    system.controls.setDevice(bmc, { mode: 'silent' });
-    system.controls.freeze(system.host('a'));
-    const run = await system.recoverHost('a');
-    await untilPhase(run, 'blocked-unfenced');
+    const bmc = bmcOf(system, 'a');
+    const { run } = await unfencedRecovery(system, 'a', 'frozen');
     await run.cancel();
     expect(await endedCancelled(run)).toBe(true);
     system.controls.setDevice(bmc, { mode: 'works' });

@@ -22,6 +22,7 @@ import {
   untilPhase,
   untilVmPhase,
 } from '../support/story';
+import { unfencedRecovery } from '../support/unfenced';
 import type { Intercept } from '../support/recovery-system';
 
 const begin = systems();
@@ -94,9 +95,7 @@ it('refuses whatever is said to a fence that is over, and names its end', async 
 
 it("says of a person's word that it is noted, and not that it is proof, before the host was asked", async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   await fencingRun(system, 'a').executeUpdate(holdUpdate, { args: [said('let me look')] });
   const answer = await run.executeUpdate(attestFencedUpdate, { args: [said('I pulled its plug')] });
   expect(answer).toContain('is asked once more, and counts as off unless it answers');

@@ -1,7 +1,8 @@
 /** What may change between an incident's beginning and its acts: the VMs on the host, and how the host stood before. */
 import { attestFencedUpdate } from '../../workflows/messages';
 import { judge } from '../support/judge';
-import { said, systems, untilPhase } from '../support/story';
+import { said, systems } from '../support/story';
+import { unfencedRecovery } from '../support/unfenced';
 
 const begin = systems();
 
@@ -11,9 +12,7 @@ it('brings back a VM that the host took while it was waited for a proof', async 
   const [vm] = system.vmsOf('b');
   if (vm === undefined) throw new Error('no VM on b');
   system.controls.migrateByHand(b, a, vm);
-  system.controls.cutPower(a, { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   const record = await system.inventory.vm(vm);
   await system.inventory.updateVm(vm, record?.version ?? 0, { hostId: a });
   await run.executeUpdate(attestFencedUpdate, { args: [said()] });

@@ -1,6 +1,7 @@
 /** How a run itself behaves: paging, rehearsal, and a worker that remembers nothing between two tasks. */
 import { judge } from '../support/judge';
 import { actsOn, eventually, incidentOfHost, said, statusOf, systems, untilPhase } from '../support/story';
+import { unfencedRecovery } from '../support/unfenced';
 import { attestFencedUpdate, holdUpdate, resumeUpdate } from '../../workflows/messages';
 
 const begin = systems();
@@ -114,9 +115,7 @@ describe('a worker that replays every run from its history at every task', () =>
 
   it('hears people, waits, pages and ends all the same', async () => {
     const system = await begin({ maxCachedWorkflows: 0, vmsPerHost: 3 });
-    system.controls.cutPower(system.host('a'), { bmcToo: true });
-    const run = await system.recoverHost('a', { vmsPerRun: 2 });
-    await untilPhase(run, 'blocked-unfenced');
+    const { run } = await unfencedRecovery(system, 'a', 'dark', { vmsPerRun: 2 });
     await run.executeUpdate(holdUpdate, { args: [said('one moment')] });
     await run.executeUpdate(resumeUpdate, { args: [said('go on')] });
     await run.executeUpdate(attestFencedUpdate, { args: [said('I pulled its plug')] });

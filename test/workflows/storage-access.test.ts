@@ -4,7 +4,8 @@ import { workflowIds } from '../../domain/ids';
 import { abortUpdate, attestFencedUpdate } from '../../workflows/messages';
 import { judge } from '../support/judge';
 import { discover, type RecoverySystem } from '../support/recovery-system';
-import { eventually, incidentOfHost, said, systems, timelineOf, untilPhase } from '../support/story';
+import { eventually, incidentOfHost, said, systems, timelineOf } from '../support/story';
+import { unfencedRecovery } from '../support/unfenced';
 
 const beginning = systems();
 const begin = (): Promise<RecoverySystem> => beginning({ storage: 'nfs', cutAccess: true });
@@ -17,11 +18,6 @@ const order = (system: RecoverySystem): string[] =>
 
 const sentencesOf = async (system: RecoverySystem, epoch = 1): Promise<string[]> =>
   (await timelineOf(system, incidentOfHost(system, 'a', epoch))).map((e) => e.sentence);
-
-/** No fence device answers. */
-const silenceDevices = (system: RecoverySystem): void => {
-  for (const id of system.world.devices.keys()) system.controls.setDevice(id, { mode: 'silent' });
-};
 
 const readmit = (system: RecoverySystem, rehearse = false) => {
   const { client, inventory, fleet, taskQueue } = system;
@@ -91,10 +87,7 @@ it('is left to a host that is well after all', async () => {
 it('comes back when the fence is stopped before any "off"', async () => {
   const system = await begin();
   const a = system.host('a');
-  system.controls.freeze(a);
-  silenceDevices(system);
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   expect(cutOn(system)).toEqual([a]);
   await run.executeUpdate(abortUpdate, { args: [said('it was only the network')] });
   expect(await run.result()).toMatchObject({ outcome: 'aborted' });
@@ -107,10 +100,7 @@ it('comes back when the fence is stopped before any "off"', async () => {
 it('keeps a frozen host from writing that was attested to be off and wakes up', async () => {
   const system = await begin();
   const a = system.host('a');
-  system.controls.freeze(a);
-  silenceDevices(system);
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   await run.executeUpdate(attestFencedUpdate, { args: [said('I believe it is off')] });
   expect(await run.result()).toMatchObject({ outcome: 'recovered' });
   const writesOfA = (): number =>
@@ -122,15 +112,11 @@ it('keeps a frozen host from writing that was attested to be off and wakes up', 
 
 it('is tried again with the levels, and keeps nobody from being fenced', async () => {
   const system = await begin();
-  const a = system.host('a');
   system.controls.addRule({
     ...{ id: 'server-silent', port: 'storageAccess', call: 'read' },
     then: { kind: 'fail-before', fault: { code: 'HOST_COMMAND_FAILED' } },
   });
-  system.controls.freeze(a);
-  silenceDevices(system);
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   expect(cutOn(system)).toEqual([]);
   expect(await sentencesOf(system)).toContainEqual(
     expect.stringContaining('is not cut, and its fence goes on'),
@@ -151,10 +137,10 @@ it('never comes back to a host whose access was cut before by somebody’s fence
   await discover(system.ports, system.fleet);
   expect((await system.inventory.host(a))?.standing).toBe('quarantined');
   // Its next fence finds it well and is not needed: what it found cut stays cut.
-  system.controls.freeze(a);
-  silenceDevices(system);
-  const run = await system.recoverHost('a', { epoch: 2, incidentId: incidentOfHost(system, 'a', 2) });
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen', {
+    epoch: 2,
+    incidentId: incidentOfHost(system, 'a', 2),
+  });
   await run.executeUpdate(abortUpdate, { args: [said('it was only the network')] });
   await run.result();
   expect(cutOn(system)).toEqual([a]);
@@ -182,10 +168,7 @@ it('says in a rehearsal what would be cut, and cuts nothing', async () => {
 it('is a person’s matter when it cannot be given back after a fence that was not: the host is named, and its readmission makes up for it', async () => {
   const system = await begin();
   const a = system.host('a');
-  silenceDevices(system);
-  system.controls.freeze(a);
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   system.controls.addRule({
     ...{ id: 'refuses', port: 'storageAccess', call: 'restore' },
     then: { kind: 'fail-before', fault: { code: 'ACCESS_NOT_CHANGED' } },

@@ -26,6 +26,7 @@ import {
   untilVmPhase,
   updatesTaken,
 } from '../support/story';
+import { unfencedRecovery } from '../support/unfenced';
 
 const begin = systems();
 
@@ -34,9 +35,7 @@ const noReason = { by: 'alice', reason: '' };
 
 it('refuses what has no name or no reason, whatever it is, and keeps no event of it', async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   for (const update of [attestFencedUpdate, abortUpdate, holdUpdate, resumeUpdate]) {
     expect(await refusalOf(run.executeUpdate(update, { args: [nobody] }))).toContain('say who you are');
     expect(await refusalOf(run.executeUpdate(update, { args: [noReason] }))).toContain('say why');
@@ -90,9 +89,7 @@ it('refuses an approval where nothing waits for one, and an abort once VMs may h
 
 it("takes a person's word for a host whose BMC died with it", async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  const blocked = await untilPhase(run, 'blocked-unfenced');
+  const { run, blocked } = await unfencedRecovery(system, 'a', 'dark');
   expect(blocked.nextCommand).toContain('attest-fenced');
   await run.executeUpdate(attestFencedUpdate, { args: [said('I pulled its plug')] });
   await expect(run.result()).resolves.toMatchObject({ outcome: 'recovered' });
@@ -106,10 +103,7 @@ it("takes a person's word for a host whose BMC died with it", async () => {
 
 it("does not take a person's word for a host that answers", async () => {
   const system = await begin();
-  system.controls.setDevice(system.spec.devices[0]!.id, { mode: 'silent' });
-  system.controls.freeze(system.host('a'));
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   const fence = fencingRun(system, 'a');
   await fence.executeUpdate(holdUpdate, { args: [said('let me look first')] });
   system.controls.thaw(system.host('a'));
@@ -156,9 +150,7 @@ it('goes on by itself when the other host answers again', async () => {
 
 it('aborts a fence that has sent nothing, and lets the host take VMs again', async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   await run.executeUpdate(abortUpdate, { args: [said('we move its VMs by hand')] });
   await expect(run.result()).resolves.toMatchObject({
     outcome: 'aborted',
@@ -213,9 +205,7 @@ it('holds before the next act and goes on when told to', async () => {
 
 it('keeps a further trigger as evidence, and starts nothing for it', async () => {
   const system = await begin();
-  system.controls.cutPower(system.host('a'), { bmcToo: true });
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const { run } = await unfencedRecovery(system, 'a', 'dark');
   const trigger = { ...testTrigger('three pings lost'), source: 'webhook', by: 'prometheus' } as const;
   await run.executeUpdate(addTriggerUpdate, { args: [trigger] });
   const incident = await system.inventory.incident(incidentOfHost(system, 'a'));

@@ -19,6 +19,7 @@ import {
   untilPhase,
   untilVmPhase,
 } from '../support/story';
+import { bmcOf, unfencedRecovery } from '../support/unfenced';
 
 const begin = systems();
 const offs = (system: RecoverySystem): string[] => actsOn(system).filter((a) => a.startsWith('fencing.off'));
@@ -50,11 +51,8 @@ describe('a host that is degraded', () => {
 
   it('only since its fence began is not switched off before a person says so', async () => {
     const system = await begin();
-    const bmc = system.spec.devices[0]!.id;
-    system.controls.setDevice(bmc, { mode: 'silent' });
-    system.controls.freeze(system.host('a'));
-    const run = await system.recoverHost('a');
-    await untilPhase(run, 'blocked-unfenced');
+    const bmc = bmcOf(system, 'a');
+    const { run } = await unfencedRecovery(system, 'a', 'frozen');
     system.controls.killDaemon(system.host('a'));
     system.controls.thaw(system.host('a'));
     system.controls.setDevice(bmc, { mode: 'works' });
@@ -105,9 +103,7 @@ describe('an incident that is stopped', () => {
         return result;
       },
     });
-    system.controls.cutPower(system.host('a'), { bmcToo: true });
-    const run = await system.recoverHost('a');
-    await untilPhase(run, 'blocked-unfenced');
+    const { run } = await unfencedRecovery(system, 'a', 'dark');
     system.controls.powerOn(system.host('a'));
     system.controls.setDevice(system.spec.devices[0]!.id, { mode: 'works' });
     await isFound;
@@ -139,11 +135,8 @@ it('says that it is disarmed before the first "off", and hears an abort meanwhil
 
 it("does not take a person's word for a host whose hypervisor is dead and whose kernel answers", async () => {
   const system = await begin();
-  const bmc = system.spec.devices[0]!.id;
-  system.controls.setDevice(bmc, { mode: 'silent' });
-  system.controls.freeze(system.host('a'));
-  const run = await system.recoverHost('a');
-  await untilPhase(run, 'blocked-unfenced');
+  const bmc = bmcOf(system, 'a');
+  const { run } = await unfencedRecovery(system, 'a', 'frozen');
   const fence = fencingRun(system, 'a');
   await fence.executeUpdate(holdUpdate, { args: [said('let me look first')] });
   system.controls.killDaemon(system.host('a'));

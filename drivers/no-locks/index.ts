@@ -1,0 +1,1 @@
+export { createNoLocks } from './no-locks';
