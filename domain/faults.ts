@@ -303,6 +303,11 @@ export const faultTable = {
     sentence: 'vCenter {vcenter} does not answer: {detail}',
     next: 'vmedic doctor vcenter',
   },
+  VCENTER_SESSION_ENDED: {
+    class: 'transient',
+    sentence: 'vCenter {vcenter} did not carry out {call}: the session had ended',
+    next: 'nothing: the next call logs in again',
+  },
   VCENTER_NOT_TRUSTED: {
     class: 'permanent',
     sentence: 'vCenter {vcenter} at {url} is not the one that is trusted, so nothing was sent: {detail}',

@@ -27,6 +27,13 @@ export const wasNotSent = (error: unknown): boolean =>
   (error instanceof NoAnswer && !error.sent) ||
   (error instanceof VimFault && error.type === 'NotAuthenticated');
 
+/** vCenter looked at the call and said no: neither an ended session, nor a missing right, nor silence of a host. */
+export const saysNo = (error: unknown): error is VimFault =>
+  error instanceof VimFault &&
+  !leavesUnknown(error) &&
+  error.type !== 'NoPermission' &&
+  error.type !== 'NotAuthenticated';
+
 export function faultFor(error: VimFault | NoAnswer | Withheld, site: Site): Fault {
   const { vcenter, username: user, url } = site;
   if (error instanceof NotTrusted) return fault('VCENTER_NOT_TRUSTED', { vcenter, url, detail: error.why });
@@ -42,6 +49,8 @@ export function faultFor(error: VimFault | NoAnswer | Withheld, site: Site): Fau
         })
       : fault('VCENTER_UNREACHABLE', { vcenter, detail: error.message });
   if (error.type === 'InvalidLogin') return fault('VCENTER_LOGIN_REFUSED', { vcenter, user });
+  if (error.type === 'NotAuthenticated')
+    return fault('VCENTER_SESSION_ENDED', { vcenter, call: error.method });
   if (error.type === 'NoPermission')
     return fault('VCENTER_NOT_ALLOWED', {
       ...{ vcenter, user, what: error.method.replace(/_Task$/, '') },

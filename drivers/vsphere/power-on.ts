@@ -4,7 +4,7 @@ import { fault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
 import { outcomeOfFailure } from './act-outcomes';
 import { hostPath } from './datastores';
-import { detailOf, leavesUnknown } from './driver-faults';
+import { detailOf, saysNo } from './driver-faults';
 import { isFault, VimFault } from './errors';
 import type { HostView } from './host-views';
 import { isOver, nextOfTask, type TaskInfo } from './tasks';
@@ -27,10 +27,12 @@ export async function powerOn(vcenter: Vcenter, what: ToStart, signal: AbortSign
   let ended: TaskInfo | undefined;
   let asked: string | undefined;
   let error: unknown;
+  let sent = false;
   try {
     const task = await vcenter.session.submit('PowerOnVM_Task', vm.ref, [reference('host', view.ref)], {
       signal,
     });
+    sent = true;
     ({ ended, asked } = await started(vcenter, task, vm.ref, signal));
   } catch (cause) {
     error = cause;
@@ -50,12 +52,9 @@ export async function powerOn(vcenter: Vcenter, what: ToStart, signal: AbortSign
       fault: fault('LOCK_HELD', { vm: vm.name, host, path, holder: 'another host' }),
     };
   }
-  if (
-    said instanceof VimFault &&
-    !leavesUnknown(said) &&
-    !isFault(said, 'NoPermission') &&
-    !isFault(said, 'NotAuthenticated')
-  )
+  // Whatever broke off afterwards: the start had been ordered.
+  if (sent && error !== undefined) return { kind: 'unknown', fault: outcomeOfFailure(error, vcenter).fault };
+  if (saysNo(said))
     return {
       kind: 'refused',
       fault: fault('START_REFUSED', { host, vm: vm.name, detail: `vCenter says ${detailOf(said)}` }),
@@ -111,7 +110,7 @@ function questionIn(node: XmlNode): Question | undefined {
   return { id, text, moved: aboutUuid ? textAt(moved, 'key') : undefined };
 }
 
-/** Answered already is as good. */
+/** Answered already is as good; on a session that had ended it is asked again. */
 async function answer(
   vcenter: Vcenter,
   vm: MoRef,
@@ -124,7 +123,8 @@ async function answer(
       signal,
     });
   } catch (error) {
-    if (!isFault(error, 'InvalidArgument') && !isFault(error, 'ConcurrentAccess')) throw error;
+    const known = ['InvalidArgument', 'ConcurrentAccess', 'NotAuthenticated'];
+    if (!(error instanceof VimFault) || !known.includes(error.type)) throw error;
   }
 }
 

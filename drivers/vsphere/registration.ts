@@ -5,7 +5,7 @@ import type { HostId } from '../../domain/ids';
 import { outcomeOfFailure } from './act-outcomes';
 import { datacenterOf } from './remove-leftovers';
 import type { VsphereDefinition } from './definitions';
-import { detailOf } from './driver-faults';
+import { detailOf, saysNo } from './driver-faults';
 import { isFault, NoAnswer, VimFault } from './errors';
 import type { HostView } from './host-views';
 import { endOfTask } from './tasks';
@@ -45,8 +45,7 @@ export async function registerAt(
       await registerFiles(vcenter, what, signal);
     }
   } catch (error) {
-    if (error instanceof VimFault && !isFault(error, 'NoPermission'))
-      failed = refuse(`vCenter says ${detailOf(error)}`);
+    if (saysNo(error)) failed = refuse(`vCenter says ${detailOf(error)}`);
     else failed = outcomeOfFailure(error, vcenter);
   }
   const ref = await findVm(vcenter.session, definition.instanceUuid, { signal });
@@ -122,8 +121,7 @@ export async function unregister(
     return { kind: 'ok' };
   } catch (error) {
     if (isFault(error, 'ManagedObjectNotFound')) return { kind: 'ok' };
-    if (!(error instanceof VimFault) || isFault(error, 'NoPermission'))
-      return outcomeOfFailure(error, vcenter);
+    if (!saysNo(error)) return outcomeOfFailure(error, vcenter);
     return {
       kind: 'refused',
       fault: fault('UNDEFINE_REFUSED', { host, vm: vm.name, detail: `vCenter says ${detailOf(error)}` }),

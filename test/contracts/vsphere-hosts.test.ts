@@ -60,6 +60,21 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     expect(Object.values((await world.sim.state()).vms).find((v) => v.toldCopy === true)).toBeDefined();
   });
 
+  it.each([
+    ['a session that ended is answered anew', { action: 'fault:NotAuthenticated', times: 1 }, 'ok'],
+    [
+      'a role that may not answer is no "not started": it waits there',
+      { action: 'fault:NoPermission' },
+      'unknown',
+    ],
+  ] as const)('a start whose question meets %s', async (_, rule, kind) => {
+    await host(a, { power: 'cut' });
+    await world.sim.rule({ method: 'AnswerVM', ...rule });
+    expect((await startAt(b)).kind).toBe(kind);
+    expect(await times('PowerOnVM_Task')).toBe(1);
+    if (kind === 'ok') expect(await guests()).toEqual([b]);
+  });
+
   it('does not start what a silent host still runs, and names the lock', async () => {
     await host(a, { state: 'notResponding' });
     expect(await startAt(b)).toMatchObject({ kind: 'refused', fault: { code: 'LOCK_HELD' } });
@@ -94,6 +109,7 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     ['a fault of the host', { method: 'PowerOnVM_Task', action: 'fault:Timedout' }, 'unknown'],
     ['a refusal', { method: 'PowerOnVM_Task', action: 'fault:InsufficientResourcesFault' }, 'refused'],
     ['a role that may not', { method: 'PowerOnVM_Task', action: 'fault:NoPermission' }, 'refused'],
+    ['an ended session', { method: 'PowerOnVM_Task', action: 'fault:NotAuthenticated' }, 'unreachable'],
   ])('after %s it says what the VM itself says', async (_, rule, kind) => {
     await world.sim.order('vm', { vm: name, power: 'off' });
     await world.sim.rule(rule);

@@ -10,6 +10,7 @@ import { describeOnVcenter } from '../support/vcenter';
 import { type At, moveCalls, type MoveHook } from '../support/vcenter-hooks';
 import {
   abortMove,
+  incidentOf,
   type MoveCase,
   moveWorld,
   type MoveWorld,
@@ -87,6 +88,28 @@ describeOnVcenter('a volume move on a vCenter as it is', () => {
     const ending = await playMode(one, stock, run);
     expect(ending).toBe('not-moved');
     expect(await wrongWith(one, stock, ending)).toEqual([]);
+  });
+
+  it('hears an abort whose request met a session that had just ended', async () => {
+    const one = await world.fresh();
+    const hang = modes.find((m) => m.name === 'hangs until cancelled') as Mode;
+    await one.system.sim.plan({ vm: one.vm, ...hang.plan });
+    let struck = false;
+    strike = async ({ call, when }) => {
+      if (struck || call !== 'follow' || when !== 'after') return;
+      struck = true;
+      await one.system.sim.order('expire-sessions');
+      await abortMove(one.system.client.workflow.getHandle(workflowIds.vm(one.id)));
+    };
+    const aborted: Mode = { name: hang.name, ends: hang.ends };
+    const ending = await playMode(one, aborted, await startMove(one));
+    strike = undefined;
+    expect([struck, ending]).toEqual([true, 'not-moved']);
+    expect(await wrongWith(one, aborted, ending)).toEqual([]);
+    const said = (await one.system.inventory.timeline(incidentOf(one))).map((e) => e.sentence).join('\n');
+    expect(said).toContain(
+      'could not be asked to stop: vCenter vc did not carry out CancelTask: the session had ended',
+    );
   });
 
   it('is judged by a reader that finds a false record, a lost file and a false success', async () => {
