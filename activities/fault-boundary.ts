@@ -24,6 +24,13 @@ export function asFailure(error: unknown): unknown {
 export const faultOf = (error: unknown): Fault | undefined =>
   error instanceof DriverFault ? error.fault : undefined;
 
+/** The fault at the bottom: what a driver's fault was caused by, as far as that is one, too. */
+export function rootFaultOf(error: unknown): Fault | undefined {
+  let found: Fault | undefined;
+  for (let at = error; at instanceof Error; at = at.cause) found = faultOf(at) ?? found;
+  return found;
+}
+
 /** Without the inventory nothing can be written down or said: whoever meets this waits for it, however long that takes. */
 export const isOfInventory = (fault: Fault): boolean =>
   fault.code === 'INVENTORY_UNREACHABLE' || fault.code === 'RECORD_CHANGED';

@@ -5,7 +5,8 @@ import type { Host } from '../domain/fleet';
 import type { ClusterId, HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVerdict, judgeHost, powerReadsOff } from '../domain/judge-host';
 import type { HostSign } from '../domain/observations';
-import { faultOf } from './fault-boundary';
+import { unaskedBy } from '../domain/unasked';
+import { faultOf, rootFaultOf } from './fault-boundary';
 import {
   clusterById,
   declaredCluster,
@@ -29,18 +30,37 @@ export interface Look {
 
 /** Asks every source at once; each source's silence is a sign of its own, never an error. */
 export async function signsOf(env: Environment, host: Host, withPower: boolean): Promise<HostSign[]> {
-  const asked: Promise<HostSign | undefined>[] = [
-    env.hypervisor.probe(host.id, signal()),
-    commandsSign(env, host.id),
-  ];
+  const asked: Promise<HostSign | undefined>[] = [hypervisorSign(env, host.id), commandsSign(env, host.id)];
   if (withPower)
     asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
   if (withPower) asked.push(...neighbourSigns(env, host), ...heartbeatSigns(env, host));
   return (await Promise.all(asked)).filter((s) => s !== undefined);
 }
 
+/** Why the host cannot be asked at all. @throws what says nothing of that. */
+function whyNotAsked(error: unknown, id: HostId): string {
+  const cause = rootFaultOf(error);
+  if (cause === undefined || unaskedBy(cause, id) === undefined) throw error;
+  return cause.sentence;
+}
+
+async function hypervisorSign(env: Environment, id: HostId): Promise<HostSign> {
+  try {
+    return await env.hypervisor.probe(id, signal());
+  } catch (error) {
+    const detail = whyNotAsked(error, id);
+    return { source: 'hypervisor', says: 'not-asked', detail, observedAt: nowIso() };
+  }
+}
+
 async function commandsSign(env: Environment, id: HostId): Promise<HostSign | undefined> {
-  const answer = await env.hostCommands.bootId(id, signal());
+  let answer;
+  try {
+    answer = await env.hostCommands.bootId(id, signal());
+  } catch (error) {
+    whyNotAsked(error, id);
+    return undefined;
+  }
   const observedAt = nowIso();
   if (answer.says === 'answers')
     return { source: 'commands', says: 'answers', bootId: answer.bootId, observedAt };
@@ -93,7 +113,7 @@ async function powerSign(
 
 /** Asked twice before it counts as trouble: one that is busy with much else may miss the deadline of one question. */
 async function answersNow(env: Environment, id: HostId): Promise<boolean> {
-  return (await env.hypervisor.probe(id, signal())).says === 'answers';
+  return (await hypervisorSign(env, id)).says === 'answers';
 }
 
 export interface Admission {

@@ -40,6 +40,7 @@ export async function whenSilent(
   const blind = await watch.isBlind(await env.inventory.hosts({ clusterId: cluster.id }));
   // Its daemon answers a short question: its list is another round's matter.
   if (verdict.verdict === 'alive') return;
+  if (!silent.readOff && signs.some((s) => s.source === 'hypervisor' && s.says === 'not-asked')) return;
   const isDead =
     verdict.verdict === 'dead-by-evidence' && (silent.readOff || silent.deadLooks >= deadLooksMin);
   const longEnough = Date.now() - silent.sinceMs >= cluster.policy.watch.suspectAfterMs;

@@ -7,10 +7,12 @@ import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
 import type { Cluster, Host } from '../domain/fleet';
 import type { ClusterId, HostId } from '../domain/ids';
+import type { Fault } from '../domain/faults';
 import { type HostVmList, millisOf } from '../domain/observations';
 import type { HostRecord } from '../domain/records';
 import { bootByIds } from '../domain/judge-boot';
-import { faultOf } from './fault-boundary';
+import { unaskedBy } from '../domain/unasked';
+import { faultOf, rootFaultOf } from './fault-boundary';
 import { setStanding } from './fence';
 import { clusterById, type Environment, nowIso, pause, signal } from './environment';
 import { isTheirs } from './host-marks';
@@ -23,6 +25,7 @@ import { EarlyLooks } from './watch-hints';
 import { surveyIfDue } from './watch-readiness';
 import { type LeftDownMemory, retryLeftDown } from './watch-left-down';
 import { whenHeard, whenSilent } from './watch-silence';
+import { whenAsked, whenUnasked } from './watch-unasked';
 import { compareVms, looksMin } from './watch-vms';
 import { type HostMemory, type Supervision, WatchedCluster } from './watched-cluster';
 
@@ -150,15 +153,18 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   const { env, cluster } = watch;
   const record = await watch.record(host.id);
   const begunMs = Date.now();
-  const list = await listOrSilence(env, host);
+  const list = await listOrWhyNot(env, host);
   if (record === undefined) return { hostId: host.id, answered: false, vms: 0, added: 0 };
   const memory = watch.memory(host.id);
-  memory.misses = list === undefined ? memory.misses + 1 : 0;
-  if (list === undefined) {
-    await whenSilent(watch, host, record, begunMs);
+  memory.misses = 'vms' in list ? 0 : memory.misses + 1;
+  if (!('vms' in list)) {
+    const unasked = unaskedBy(list, host.id);
+    if (unasked !== undefined) await whenUnasked(watch, host, record, unasked, begunMs);
+    else await whenSilent(watch, host, record, begunMs);
     return { hostId: host.id, answered: false, vms: 0, added: 0 };
   }
   await whenHeard(watch, host);
+  await whenAsked(watch, host);
   if (record.standing === 'fenced') await noteReturn(env, record, begunMs);
   const known = list.vms
     .map((v) => `${v.vmId} ${v.state} ${v.reason}`)
@@ -180,13 +186,14 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   return { hostId: host.id, answered: true, vms: list.vms.length, added };
 }
 
-async function listOrSilence(env: Environment, host: Host): Promise<HostVmList | undefined> {
+async function listOrWhyNot(env: Environment, host: Host): Promise<HostVmList | Fault> {
   try {
     return await env.hypervisor.list(host.id, signal());
   } catch (error) {
     // Silence is the judgement's matter, not this one's: nothing is learnt from it here.
-    if (faultOf(error) === undefined) throw error;
-    return undefined;
+    const why = rootFaultOf(error);
+    if (why === undefined) throw error;
+    return why;
   }
 }
 

@@ -4,6 +4,7 @@ import type { Cluster } from '../domain/fleet';
 import type { HostId, VmId } from '../domain/ids';
 import { limits } from '../domain/limits';
 import type { FleetClaim, FleetOwner, HostRecord } from '../domain/records';
+import { isUnaskedAlert } from '../domain/unasked';
 import { isBlind, type VmFinding } from '../domain/watch-rules';
 import { foreignHostSentence } from './host-marks';
 import { clear, raise } from './incident';
@@ -77,6 +78,9 @@ export class WatchedCluster {
   private blindTold: boolean | undefined;
   /** The other VMedic that was told of last; empty when there is none, undefined before the first look. */
   foreignTold: string | undefined;
+  /** When what an `Unasked` is about answered last. */
+  readonly answeredMs = new Map<string, number>();
+  private toldUnasked: Promise<Set<string>> | undefined;
   private records: { readonly begunMs: number; readonly rows: Promise<HostRecord[]> } | undefined;
 
   constructor(
@@ -149,6 +153,15 @@ export class WatchedCluster {
       memory.alerted = new Set(open.map((a) => a.key).filter((key) => key.endsWith(`:${host}`)));
     }
     return memory.alerted;
+  }
+
+  /** Keys of open alerts about what cannot be asked; read once, because another worker may have raised them. */
+  unaskedTold(): Promise<Set<string>> {
+    this.toldUnasked ??= this.env.inventory
+      .alerts({ open: true })
+      .then((open) => new Set(open.map((a) => a.key).filter(isUnaskedAlert)));
+    this.toldUnasked.catch(() => (this.toldUnasked = undefined));
+    return this.toldUnasked;
   }
 
   /** Whether so many hosts are silent that nothing may be concluded; alarmed once, cleared when it is over. */

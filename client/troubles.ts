@@ -4,6 +4,7 @@ import { millisOf } from '../domain/observations';
 import { armCommand, disarmedSentence } from '../domain/armed';
 import { countOf, isRiskAlert, type ReadinessReport } from '../domain/readiness';
 import type { AlertRecord, ArmSwitch, HostRecord, IncidentRecord, VmRecord } from '../domain/records';
+import { whyUnasked } from '../domain/unasked';
 import { phasesUnderWay } from '../domain/volume-move';
 import { defaultTaskQueue, powerQueue } from '../workflows/inputs';
 import type { TemporalSession } from './temporal';
@@ -88,7 +89,7 @@ export function troublesOf(seen: {
     ...fleet.clusters
       .flatMap((c) => c.hosts)
       .flatMap((declared) => {
-        if (troubledHosts.includes(declared.id)) return [];
+        if (troubledHosts.includes(declared.id) || whyUnasked(alerts, declared) !== undefined) return [];
         return hostTrouble(
           hosts.find((h) => h.hostId === declared.id),
           declared.id,

@@ -1,4 +1,8 @@
+import type { FaultClass, FaultRule } from './fault-rule';
 import { guestRepairFaults } from './guest-repair-faults';
+import { vsphereFaults } from './vsphere-faults';
+
+export type { FaultClass };
 
 /**
  * The one table of what can go wrong. A fault's code is a stable contract: it is the `type` of the Temporal failure, the `code` of
@@ -8,20 +12,16 @@ import { guestRepairFaults } from './guest-repair-faults';
  * - `permanent`: nothing happened, and trying again the same way is useless.
  * - `outcome-unknown`: it may have happened. Never mapped to success or failure; the device is read until it is known.
  */
-export type FaultClass = 'transient' | 'permanent' | 'outcome-unknown';
-
-interface FaultRule {
-  readonly class: FaultClass;
-  /** `{name}` is filled from the fault's facts. */
-  readonly sentence: string;
-  readonly next: string;
-}
-
 export const faultTable = {
   HYPERVISOR_UNREACHABLE: {
     class: 'transient',
     sentence: 'The hypervisor of {host} does not answer: {detail}',
     next: 'vmedic host show {host}',
+  },
+  HYPERVISOR_LOGIN_REFUSED: {
+    class: 'permanent',
+    sentence: '{host} answers, and does not let VMedic in: {detail}',
+    next: 'correct the uri under hypervisor of {host} in the config, or the key or certificate that it goes with; virsh -c {uri} list shows the same',
   },
   HYPERVISOR_BUSY: {
     class: 'transient',
@@ -298,58 +298,7 @@ export const faultTable = {
     sentence: '{path} was left behind by the move of {vm} and was not removed: {detail}',
     next: 'see that nothing needs it, then remove it by hand',
   },
-  VCENTER_UNREACHABLE: {
-    class: 'transient',
-    sentence: 'vCenter {vcenter} does not answer: {detail}',
-    next: 'vmedic doctor vcenter',
-  },
-  VCENTER_SESSION_ENDED: {
-    class: 'transient',
-    sentence: 'vCenter {vcenter} did not carry out {call}: the session had ended',
-    next: 'nothing: the next call logs in again',
-  },
-  VCENTER_NOT_TRUSTED: {
-    class: 'permanent',
-    sentence: 'vCenter {vcenter} at {url} is not the one that is trusted, so nothing was sent: {detail}',
-    next: 'make sure that it is yours, then correct thumbprint or ca in the config',
-  },
-  VCENTER_LOGIN_REFUSED: {
-    class: 'permanent',
-    sentence:
-      'vCenter {vcenter} refused the login of {user}; the same password is not sent again for 5 minutes, because accounts are locked',
-    next: 'correct username or password of {vcenter} in the config',
-  },
-  VCENTER_NOT_ALLOWED: {
-    class: 'permanent',
-    sentence: 'vCenter {vcenter} does not allow {user} to {what} (privilege {privilege})',
-    next: 'give its role that privilege; vmedic doctor vcenter lists those that are needed',
-  },
-  VCENTER_CHANGED: {
-    class: 'permanent',
-    sentence: 'At {url} answers another vCenter ({found}) than {vcenter} ({wanted})',
-    next: 'correct url or instanceUuid of {vcenter} in the config',
-  },
-  VCENTER_HOST_UNKNOWN: {
-    class: 'permanent',
-    sentence: 'vCenter {vcenter} has no host "{name}" for {host}; it has: {known}',
-    next: "correct hypervisor.name of {host} in the config: the host's name as vCenter shows it",
-  },
-  VCENTER_REFUSED: {
-    class: 'permanent',
-    sentence: 'vCenter {vcenter} refused {call}: {detail}',
-    next: 'cure the cause named, then try again',
-  },
-  VM_ASKS: {
-    class: 'outcome-unknown',
-    sentence: '{vm} on {host} waits for an answer to a question before it starts: {question}',
-    next: 'answer it in vCenter; what becomes of the start is read back by itself',
-  },
-  VSPHERE_HA_IN_CHARGE: {
-    class: 'transient',
-    sentence:
-      'vSphere HA is on for the cluster of {host}, and it restarts {vm} itself: VMedic watches and does not compete',
-    next: 'wait for vSphere HA; or switch it off for that cluster, then vmedic vm restart {vm}',
-  },
+  ...vsphereFaults,
   UNDO_FAILED: {
     class: 'permanent',
     sentence: 'The way back of {vm} could not be finished: {detail}',

@@ -60,6 +60,8 @@ export interface Host {
   readonly fenceLevels: readonly FenceLevel[];
   /** Its neighbours are asked whether they reach it there: silent towards VMedic alone, it is not dead. */
   readonly management?: HostAddress;
+  /** The vCenter through which alone it can be asked. */
+  readonly vcenter?: string;
 }
 
 /** How a VM shows that it is back. Running but not healthy in time is `guest-degraded`. */

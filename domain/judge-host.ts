@@ -58,6 +58,14 @@ export function judgeHost(signs: readonly HostSign[]): HostVerdict {
       missing: 'silence towards its neighbours',
     };
 
+  const shut = hypervisor.find((s) => s.says === 'not-asked');
+  if (shut !== undefined)
+    return {
+      verdict: 'suspect',
+      why: `VMedic cannot ask its hypervisor (${shut.detail})`,
+      missing: 'any word of its hypervisor',
+    };
+
   const silentHypervisor = hypervisor.some((s) => s.says === 'silent');
   const silentCommands = commands.some((s) => s.says === 'silent');
   if (silentHypervisor && silentCommands)

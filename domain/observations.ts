@@ -54,6 +54,13 @@ export type HostSign =
       readonly observedAt: Timestamp;
     }
   | {
+      readonly source: 'hypervisor';
+      /** VMedic could not put the question: it says nothing of the host. */
+      readonly says: 'not-asked';
+      readonly detail: string;
+      readonly observedAt: Timestamp;
+    }
+  | {
       readonly source: 'commands';
       readonly says: 'answers';
       readonly bootId: string;

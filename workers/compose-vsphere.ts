@@ -31,7 +31,7 @@ export function openVsphere(config: VmedicConfig, configPath: string, fleet: Fle
 export function vcenterSetup(written: VcenterConfig, folder: string): VcenterSetup {
   const { id, url, username, password, ca, thumbprint, instanceUuid } = written;
   return {
-    ...{ id, url, username, password: () => secretOrThrow(password, folder) },
+    ...{ id, url, username, password: () => secretOrThrow(password, folder), secret: password },
     ...(ca !== undefined && { ca: secretOrThrow(ca, folder) }),
     ...(thumbprint !== undefined && { thumbprint }),
     ...(instanceUuid !== undefined && { instanceUuid }),

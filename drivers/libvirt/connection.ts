@@ -16,7 +16,14 @@ import { Lane } from '../child-processes/lane';
 import { manyMayListen } from '../child-processes/signals';
 import type { Virsh, VirshAnswer } from './virsh';
 import type { VirshSession } from './virsh-session';
-import { errorSentence, parseDomstats, parseUuidNames, parseUuids, stateOf } from './virsh-text';
+import {
+  errorSentence,
+  isRefusedLogin,
+  parseDomstats,
+  parseUuidNames,
+  parseUuids,
+  stateOf,
+} from './virsh-text';
 
 export interface Deadlines {
   /** All states. 45 ms at the 95th percentile for 100 VMs; the rest is for a loaded host. */
@@ -221,7 +228,10 @@ export class HostConnection {
   /** The fault for an answer that is none. */
   unreachable(answer: Exclude<VirshAnswer, { kind: 'answered' }>, signal: AbortSignal): DriverFault {
     if (answer.kind === 'cancelled') return this.givenUp(signal);
-    return new DriverFault('HYPERVISOR_UNREACHABLE', { host: this.host, detail: answer.detail });
+    const facts = { host: this.host, detail: answer.detail };
+    const shut = answer.kind === 'refused' && isRefusedLogin(answer.detail);
+    const cause = shut ? new DriverFault('HYPERVISOR_LOGIN_REFUSED', { ...facts, uri: this.uri }) : undefined;
+    return new DriverFault('HYPERVISOR_UNREACHABLE', facts, { cause });
   }
 
   private givenUp(signal: AbortSignal): DriverFault {

@@ -36,6 +36,12 @@ export function connectionTrouble(errors: string): ConnectionTrouble | undefined
   return nobodyAnswered.test(why) && !why.includes('banner exchange') ? 'nobody-answered' : 'refused';
 }
 
+/** Somebody answered and wanted another key, certificate or password: trying again changes nothing. */
+export const isRefusedLogin = (text: string): boolean =>
+  /Permission denied|Host key verification failed|authentication (failed|unavailable|cancelled)|certificate|verification .*failed/i.test(
+    text,
+  );
+
 /** One sentence from virsh's error lines: what went wrong, without the frame around it. */
 export function errorSentence(errors: string): string {
   const lines = errors

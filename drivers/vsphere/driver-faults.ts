@@ -1,11 +1,13 @@
 /** From what a vCenter answered to the one sentence that an operator reads. The cause stays with it. */
 import { DriverFault, type Fault, fault } from '../../domain/faults';
-import { isVimError, NoAnswer, NotTrusted, VimFault, Withheld } from './errors';
+import { isVimError, NoAnswer, NoPassword, NotTrusted, VimFault, Withheld } from './errors';
 
 export interface Site {
   readonly vcenter: string;
   readonly username: string;
   readonly url: string;
+  /** Where its password is written, for people. */
+  readonly secret: string;
 }
 
 /** Faults that come when it is not known whether the act was done: the host, not vCenter, fell silent. */
@@ -35,8 +37,10 @@ export const saysNo = (error: unknown): error is VimFault =>
   error.type !== 'NotAuthenticated';
 
 export function faultFor(error: VimFault | NoAnswer | Withheld, site: Site): Fault {
-  const { vcenter, username: user, url } = site;
+  const { vcenter, username: user, url, secret } = site;
   if (error instanceof NotTrusted) return fault('VCENTER_NOT_TRUSTED', { vcenter, url, detail: error.why });
+  if (error instanceof NoPassword)
+    return fault('VCENTER_NO_PASSWORD', { vcenter, user, secret, detail: error.why });
   if (error instanceof NoAnswer)
     return fault('VCENTER_UNREACHABLE', { vcenter, detail: `${error.method}: ${error.why}` });
   if (error instanceof Withheld)
@@ -48,7 +52,7 @@ export function faultFor(error: VimFault | NoAnswer | Withheld, site: Site): Fau
           privilege: 'System.Read',
         })
       : fault('VCENTER_UNREACHABLE', { vcenter, detail: error.message });
-  if (error.type === 'InvalidLogin') return fault('VCENTER_LOGIN_REFUSED', { vcenter, user });
+  if (error.type === 'InvalidLogin') return fault('VCENTER_LOGIN_REFUSED', { vcenter, user, secret });
   if (error.type === 'NotAuthenticated')
     return fault('VCENTER_SESSION_ENDED', { vcenter, call: error.method });
   if (error.type === 'NoPermission')

@@ -49,6 +49,13 @@ export class NotTrusted extends NoAnswer {
   }
 }
 
+/** Its own secret could not be read, so nothing was sent. */
+export class NoPassword extends NoAnswer {
+  constructor(cause: unknown) {
+    super('Login', false, cause instanceof Error ? cause.message : 'it cannot be read', { cause });
+  }
+}
+
 /** What was asked for and withheld. It is how an expired session shows on reads: an answer without values. */
 export class Withheld extends Error {
   override readonly name = 'Withheld';

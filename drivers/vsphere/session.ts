@@ -6,7 +6,7 @@
  * - Many readers that meet one expiry together make one login.
  * - A property that was asked for and withheld is an error. An empty answer is one only when nothing was withheld.
  */
-import { isFault, NoAnswer, type VimFault, Withheld } from './errors';
+import { isFault, NoAnswer, NoPassword, type VimFault, Withheld } from './errors';
 import { type ObjectProperties, objectOf, type Properties, propertySpec, traversed } from './properties';
 import { Transport, type TransportOptions } from './transport';
 import {
@@ -203,7 +203,7 @@ export class Session {
   }
 
   private async logInNow(): Promise<ServiceContent> {
-    const password = this.options.password();
+    const password = this.password();
     if (this.refused?.password === password && Date.now() - this.refused.at < refusalRestMs)
       throw this.refused.fault;
     // On a live session Login is refused as InvalidLogin.
@@ -221,6 +221,14 @@ export class Session {
     }
     this.known = content;
     return content;
+  }
+
+  private password(): string {
+    try {
+      return this.options.password();
+    } catch (error) {
+      throw new NoPassword(error);
+    }
   }
 
   private async ask(method: string, target: MoRef, parts: Part, options: AskOptions = {}): Promise<XmlNode> {

@@ -14,6 +14,8 @@ export interface VcenterSetup {
   readonly url: string;
   readonly username: string;
   readonly password: () => string;
+  /** Where it is written (`file:vc-password`), for people. */
+  readonly secret?: string;
   readonly ca?: string;
   readonly thumbprint?: string;
   /** `about.instanceUuid` of the vCenter that is meant; any when left out. */
@@ -58,8 +60,8 @@ export class Vcenter {
     readonly setup: VcenterSetup,
     private readonly options: VsphereOptions,
   ) {
-    const { id, url, username } = setup;
-    this.site = { vcenter: id, username, url };
+    const { id, url, username, secret = 'as the config names it' } = setup;
+    this.site = { vcenter: id, username, url, secret };
     // Waits hold a connection each while they are silent.
     this.session = new Session({ ...setup, connections: lookLane.atOnce + actLane.atOnce + waitLane.atOnce });
     const lane = hostId(id);

@@ -11,7 +11,7 @@ import { within } from './contract';
 import { describeOnVcenter, startVcenter, vmIn } from '../support/vcenter';
 
 const signal = new AbortController().signal;
-const site = { vcenter: 'vc', username: 'sim-user', url: 'https://vc/sdk' };
+const site = { vcenter: 'vc', username: 'sim-user', url: 'https://vc/sdk', secret: 'file:vc' };
 
 describeOnVcenter('the vim25 client on a simulated vCenter', () => {
   let sim: VsphereSim;

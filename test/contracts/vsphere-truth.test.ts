@@ -187,19 +187,6 @@ describeOnVcenter('what a relocation came to', () => {
     expect((await classified(one)).kind).toBe('MOVED');
   });
 
-  it('is not asked to stop by a cancel that met an ended session, and is by the next one', async () => {
-    const one = await prepared();
-    const { volumeMoves } = world.vsphere;
-    await world.sim.plan({ preset: 'hang' });
-    const task = await submitted(one);
-    await world.sim.order('expire-sessions');
-    const unheard = await volumeMoves.cancel(one.before, task, notAborted());
-    expect(unheard).toMatchObject({ kind: 'unreachable', fault: { code: 'VCENTER_SESSION_ENDED' } });
-    expect((await volumeMoves.follow(one.before, task, 20, notAborted())).kind).toBe('running');
-    expect(await volumeMoves.cancel(one.before, task, notAborted())).toEqual({ kind: 'ok' });
-    expect(await ended(one, task)).toBe('cancelled');
-  });
-
   it('finds the task of a submission whose answer was lost, and submits nothing again', async () => {
     const one = await prepared();
     const since = new Date().toISOString();

@@ -96,7 +96,7 @@ function fleetOfEsx(
       {
         ...{ id: cluster, mode: 'automatic', vms: {}, policy },
         hosts: hosts.map((id) => ({
-          ...{ id, clusterId: cluster, networks: networksIn(state) },
+          ...{ id, clusterId: cluster, networks: networksIn(state), vcenter: 'vc' },
           capacity: { memoryMiB: 65_536, vcpus: 64 },
           pools: pools.map((p) => p.id),
           fenceLevels: [{ name: 'bmc', devices: [{ id: fenceDeviceId(`${id}-bmc`), agent: 'simulated' }] }],

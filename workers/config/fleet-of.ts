@@ -103,6 +103,7 @@ function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
     ...(written.management !== undefined && {
       management: { address: written.management.address, port: written.management.port ?? 22 },
     }),
+    ...(written.hypervisor.driver === 'vsphere' && { vcenter: written.hypervisor.vcenter }),
     fenceLevels: (written.fencing ?? []).map((level) => ({
       name: level.name,
       devices: level.devices.map((d) => ({ id: fenceDeviceId(d.id), agent: d.agent })),

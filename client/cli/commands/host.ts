@@ -6,6 +6,7 @@ import type { Request, StartAnswer } from '../../answers';
 import { audited } from '../audited';
 import { knownCluster, knownHost } from '../../known';
 import { releaseLocksOf } from '../../release-locks';
+import { whyUnasked } from '../../../domain/unasked';
 import { runsNow } from '../../troubles';
 import { byHand } from '../by-hand';
 import {
@@ -221,12 +222,14 @@ function hostLine(
 async function show(context: Context): Promise<ExitCode> {
   const { fleet, inventory } = await context.session();
   const { id, declared } = knownHost(fleet, argument(context, 0));
-  const [record, vms, incidents, evidence] = await Promise.all([
+  const [record, vms, incidents, evidence, alerts] = await Promise.all([
     inventory.host(id),
     inventory.vms({ hostId: id }),
     inventory.incidents({ hostId: id, limit: 5 }),
     inventory.evidenceFor(id),
+    inventory.alerts({ open: true }),
   ]);
+  const unasked = whyUnasked(alerts, declared);
   const { out } = context;
   const levels = declared.fenceLevels.map(
     (l) => `${l.name} (${l.devices.map((d) => `${d.id}: ${d.agent}`).join(', ')})`,
@@ -237,6 +240,9 @@ async function show(context: Context): Promise<ExitCode> {
       ['cluster', declared.clusterId],
       ['standing', record?.standing ?? 'not seen yet'],
       ['last seen', since(record?.lastSeenAt)],
+      ...(unasked === undefined
+        ? []
+        : ([['not asked', `${unasked.sentence}\nnext: ${unasked.nextCommand ?? ''}`]] as const)),
       ['boot id', record?.bootId ?? 'not known'],
       ['capacity', `${declared.capacity.memoryMiB} MiB, ${declared.capacity.vcpus} vCPU`],
       ['fence levels', levels.join(', ') || 'none: its VMs are unprotected'],
@@ -256,6 +262,9 @@ async function show(context: Context): Promise<ExitCode> {
       incidents.map((i) => [i.incidentId, incidentStanding(i), i.summary]),
     ),
   ];
-  out.result({ host: { ...declared, ...record }, evidence, vms, incidents }, parts.join('\n\n'));
+  out.result(
+    { host: { ...declared, ...record, unasked: unasked?.sentence }, evidence, vms, incidents },
+    parts.join('\n\n'),
+  );
   return exitCodes.done;
 }

@@ -8,7 +8,7 @@ const placeholders = (text: string): string[] => [...text.matchAll(/\{(\w+)\}/g)
 const known = [
   ...['host', 'vm', 'detail', 'call', 'path', 'holder', 'device', 'limit', 'power', 'pool', 'what', 'known'],
   ...['incident', 'check', 'seconds', 'by', 'key', 'target', 'disk', 'free', 'needed'],
-  ...['vcenter', 'url', 'user', 'privilege', 'wanted', 'found', 'name', 'question'],
+  ...['vcenter', 'url', 'user', 'privilege', 'wanted', 'found', 'name', 'question', 'secret', 'uri'],
   ...['command', 'used', 'minutes', 'id'],
 ];
 

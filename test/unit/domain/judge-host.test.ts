@@ -6,7 +6,7 @@ import type { HostSign } from '../../../domain/observations';
 const observedAt = '2026-03-01T12:00:00.000Z';
 const bootId = 'boot-1';
 
-const hypervisorWords = ['none', 'answers', 'refused', 'silent', 'hung'] as const;
+const hypervisorWords = ['none', 'answers', 'refused', 'silent', 'hung', 'not-asked'] as const;
 const commandsWords = ['none', 'answers', 'refused', 'silent'] as const;
 type HypervisorWord = (typeof hypervisorWords)[number];
 type CommandsWord = (typeof commandsWords)[number];
@@ -15,6 +15,7 @@ type Verdict = HostVerdict['verdict'];
 function hypervisor(says: HypervisorWord): HostSign[] {
   if (says === 'none') return [];
   const source = 'hypervisor';
+  if (says === 'not-asked') return [{ source, says, detail: 'its vCenter is down', observedAt }];
   return says === 'answers' ? [{ source, says, runningVms: 1, observedAt }] : [{ source, says, observedAt }];
 }
 
@@ -44,6 +45,7 @@ const withoutOff: Grid = {
   refused: row(degraded, degraded, degraded, degraded),
   silent: row(suspect, degraded, degraded, dead),
   hung: row(degraded, degraded, degraded, degraded),
+  'not-asked': row(suspect, degraded, degraded, suspect),
 };
 const withOff: Grid = {
   none: row(dead, degraded, dead, dead),
@@ -51,6 +53,7 @@ const withOff: Grid = {
   refused: row(dead, degraded, dead, dead),
   silent: row(dead, degraded, dead, dead),
   hung: row(dead, degraded, dead, dead),
+  'not-asked': row(dead, degraded, dead, dead),
 };
 
 const powerSays: readonly [string, readonly HostSign[], Grid][] = [
