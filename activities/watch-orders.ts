@@ -1,4 +1,5 @@
 /** What the watch asks of the front door, and what it tells people when it may only observe. */
+import type { EffectiveMode } from '../domain/armed';
 import type { HostId } from '../domain/ids';
 import type { VmRecord } from '../domain/records';
 import { raise } from './incident';
@@ -27,40 +28,45 @@ export async function askForHost(
   occasion: string,
 ): Promise<number> {
   if (watch.supervision === undefined) return 0;
-  const { mode, why } = await watch.mode();
-  const answer = await watch.supervision.recoveries.recoverHost(host, { reason, mode, occasion });
-  const nextCommand = `vmedic host recover ${host} --reason "..."`;
-  await tellObserved(watch, host, { key: observedHost(host), reason, why, nextCommand }, answer);
+  const effective = await watch.mode();
+  const order = { reason, mode: effective.mode, occasion };
+  const answer = await watch.supervision.recoveries.recoverHost(host, order);
+  const command = `vmedic host recover ${host} --reason "..."`;
+  await tellObserved(watch, host, { key: observedHost(host), reason, effective, command }, answer);
   return againAt(answer);
 }
 
 export async function askForVm(watch: WatchedCluster, vm: VmRecord, reason: string): Promise<number> {
   if (watch.supervision === undefined) return 0;
-  const { mode, why } = await watch.mode();
+  // One host's look may ask for many VMs, one after the other.
+  watch.memory(vm.hostId).progressMs = Date.now();
+  const effective = await watch.mode();
   const { vmGraceMs: graceMs } = watch.cluster.policy.watch;
   const occasion = `since-${Date.parse(vm.observed.at)}`;
-  const order = { reason, mode, occasion, graceMs };
+  const order = { reason, mode: effective.mode, occasion, graceMs };
   const answer = await watch.supervision.recoveries.restartMissingVm(vm.vmId, order);
-  const nextCommand = `vmedic vm restart ${vm.name} --reason "..."`;
-  await tellObserved(watch, vm.hostId, { key: observedVm(vm), reason, why, nextCommand }, answer);
+  const command = `vmedic vm restart ${vm.name} --reason "..."`;
+  await tellObserved(watch, vm.hostId, { key: observedVm(vm), reason, effective, command }, answer);
   return againAt(answer);
 }
 
 interface Observed {
   readonly key: string;
   readonly reason: string;
-  /** Why it only observes, when the config says otherwise. */
-  readonly why: string | undefined;
-  readonly nextCommand: string;
+  readonly effective: EffectiveMode;
+  readonly command: string;
 }
 
 async function tellObserved(
   watch: WatchedCluster,
   host: HostId,
-  { key, reason, why, nextCommand }: Observed,
+  { key, reason, effective: { why, insteadOfUs }, command }: Observed,
   answer: RecoveryAnswer,
 ): Promise<void> {
   if (answer.kind !== 'rehearsed') return;
+  // Given here it would act, with locks that the other one does not know: two recoveries of one host.
+  const nextCommand =
+    insteadOfUs === undefined ? command : `not here, but where ${insteadOfUs.name} runs: ${command}`;
   (await watch.alerted(host)).add(key);
   const because = why ?? `cluster ${watch.cluster.id} is in mode observe`;
   const sentence = `${reason}. Nothing is done about it: ${because}. ${answer.sentence}`;

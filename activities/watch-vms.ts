@@ -15,6 +15,7 @@ import { faultOf } from './fault-boundary';
 import { clear, raise } from './incident';
 import { stoppingAlert } from './shut-down';
 import { whenRebooted } from './watch-boot';
+import { type Left, leftAloneKey, tellLeftAlone } from './watch-left-alone';
 import { placesFor } from './watch-left-down';
 import { askForVm, observedVm } from './watch-orders';
 import type { HostMemory, Suspicion, WatchedCluster } from './watched-cluster';
@@ -32,7 +33,7 @@ const incidentsRead = 10;
 
 const shutDownKey = (vm: VmRecord): string => `shut-down:${vm.vmId}:${vm.hostId}`;
 /** Begin the keys of all reports that this file makes. */
-const vmReports = ['observed:vm:', 'shut-down:'];
+const vmReports = ['observed:vm:', 'shut-down:', 'left-alone:'];
 
 export async function compareVms(
   watch: WatchedCluster,
@@ -103,7 +104,9 @@ async function takeBackReports(
   const { suspicions } = watch.memory(host.id);
   const runs = (vm: VmRecord): boolean => list.vms.some((v) => v.vmId === vm.vmId && v.state === 'running');
   const stands = new Set([
-    ...vms.filter((vm) => suspicions.get(vm.vmId)?.finding === 'missing').map(observedVm),
+    ...vms
+      .filter((vm) => suspicions.get(vm.vmId)?.finding === 'missing')
+      .flatMap((vm) => [observedVm(vm), leftAloneKey(vm)]),
     ...vms.filter((vm) => vm.desired === 'stopped' && !runs(vm)).map(shutDownKey),
   ]);
   const alerted = await watch.alerted(host.id);
@@ -128,19 +131,37 @@ async function actOn(
       await leaveStopped(watch, host, vm);
   }
   const missing = due.filter((d) => d.suspicion.finding === 'missing');
-  if (missing.length === 0) return;
+  if (missing.length > 0) await actOnMissing(watch, host, record, list, begunMs, missing);
+}
+
+async function actOnMissing(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  list: HostVmList,
+  begunMs: number,
+  missing: readonly Due[],
+): Promise<void> {
+  const left = (why: string): Left[] => missing.map((one) => ({ ...one, why }));
   if (watch.cluster.policy.watch.missingVms === 'leave') {
     for (const one of missing) await noteMissing(watch, one);
-    return;
+    return tellLeftAlone(watch, host, left('its cluster leaves missing VMs to others (missingVms: leave)'));
   }
   // A reboot takes all of them at once, and is one incident of the host's.
-  if (await hasRebooted(watch, host, record, list)) return;
+  const rebooted = await hasRebooted(watch, host, record, list);
   const open = await watch.env.inventory.incidents({ open: true, clusterId: watch.cluster.id });
-  if (open.some((i) => i.target.kind === 'host' && i.target.hostId === host.id)) return;
+  if (open.some((i) => i.target.kind === 'host' && i.target.hostId === host.id))
+    return tellLeftAlone(watch, host, []);
+  const notBegun = `the recovery of ${host.id}, which has rebooted, did not begin yet`;
+  if (rebooted) return tellLeftAlone(watch, host, left(notBegun));
+  const leftAlone: Left[] = [];
   for (const one of missing) {
     const isOpen = open.some((i) => i.target.kind === 'vm' && i.target.vmId === one.vm.vmId);
-    await takeUp(watch, host, { ...one, isOpen }, begunMs);
+    const why = await takeUp(watch, host, { ...one, isOpen }, begunMs);
+    if (why === undefined) one.suspicion.leftSinceMs = undefined;
+    else leftAlone.push({ ...one, why });
   }
+  await tellLeftAlone(watch, host, leftAlone);
 }
 
 async function hasRebooted(
@@ -156,24 +177,30 @@ async function hasRebooted(
   return true;
 }
 
+/** @returns why nothing is done about it now; undefined when an incident of it is open. */
 async function takeUp(
   watch: WatchedCluster,
   host: Host,
   due: Due & { readonly isOpen: boolean },
   begunMs: number,
-): Promise<void> {
+): Promise<string | undefined> {
   const { suspicion } = due;
   const wasAsked = Date.now() < suspicion.askAtMs;
-  if (wasAsked && due.isOpen) return;
+  if (wasAsked && due.isOpen) return undefined;
   const vm = await noteMissing(watch, due);
   const before = await watch.env.inventory.incidents({ vmId: vm.vmId, limit: incidentsRead });
+  const ended =
+    before[0] === undefined ? 'nothing began' : `${before[0].incidentId} ended: ${before[0].summary}`;
   // Brought back and gone again, no look having seen it in between: that is news, and not what was asked for.
-  if (wasAsked && before[0]?.outcome !== 'recovered') return;
-  if (!mayTakeUp(before, vm.observed.at, begunMs, Date.now())) return;
+  if (wasAsked && before[0]?.outcome !== 'recovered')
+    return `its restart was asked for lately, and ${ended}. It is asked for again by itself`;
+  if (!mayTakeUp(before, vm.observed.at, begunMs, Date.now())) return ended;
   // With no room for it the next one would come to nothing as well: it is waited for, and the budget is not spent on it.
-  if (before[0]?.outcome === 'partially-recovered' && !(await placesFor(watch, [vm])).has(vm.vmId)) return;
+  if (before[0]?.outcome === 'partially-recovered' && !(await placesFor(watch, [vm])).has(vm.vmId))
+    return `no host has room for it; ${ended}`;
   const how = due.seen === undefined ? 'is not on its list' : `is ${due.seen.state} (${due.seen.reason})`;
   suspicion.askAtMs = await askForVm(watch, vm, `${vm.name} is to run on ${host.id}, and ${how}`);
+  return due.isOpen ? undefined : 'its restart was asked for just now';
 }
 
 /** Asked to shut down by a person, and not down yet. */

@@ -22,6 +22,7 @@ import { sideBySide } from './side-by-side';
 import { keepBeating } from './storage-heartbeat';
 import { whenRebooted } from './watch-boot';
 import { EarlyLooks } from './watch-hints';
+import { toItsEnd, untilItEnds } from './watch-looks';
 import { surveyIfDue } from './watch-readiness';
 import { type LeftDownMemory, retryLeftDown } from './watch-left-down';
 import { whenHeard, whenSilent } from './watch-silence';
@@ -38,6 +39,8 @@ export interface HostRound {
 
 /** Definitions are read when the set of VMs changes, and this often besides: edits by hand must not stay unseen. */
 const definitionsEveryMs = 60_000;
+/** Rounds in a row in which a VM of the list had no definition, before the round goes on without what they would have told. */
+const halfReadsMax = 3;
 /** A quiet host's "last seen" is written no more often than this. */
 const seenEveryMs = 10_000;
 /** Rounds of a host that stays silent grow apart up to this many intervals, so that it costs little and its return is still seen soon. */
@@ -76,8 +79,10 @@ export const watchActivities = (env: Environment, supervision?: Supervision) => 
       }
     };
     const hosts = cluster.hosts.map((h) => (over: AbortSignal) => watchHost(watch, h, everyMs, over));
-    const acting = supervision === undefined ? [] : [surveying(watch), bringingBack(watch, everyMs)];
-    await sideBySide([claiming, ...acting, ...hosts]);
+    if (supervision === undefined) return sideBySide([claiming, ...hosts]);
+    const acting = [surveying(watch), bringingBack(watch, everyMs)];
+    const all = [claiming, ...acting, ...hosts];
+    await untilItEnds(watch, (calm) => sideBySide([...all, calm]));
   },
 });
 
@@ -92,7 +97,7 @@ async function watchHost(
   const looks = new EarlyLooks(everyMs, over);
   void watch.env.hints.follow(host.id, () => looks.hint(), AbortSignal.any([signal(), over]));
   while (!over.aborted) {
-    await unlessFaulty(() => round(watch, host), host.id);
+    await unlessFaulty(() => toItsEnd(watch, host, () => round(watch, host)), host.id);
     // The second look at a host that has fallen silent comes soon: it may be the one that decides.
     const misses = Math.max(watch.memory(host.id).misses - 1, 0);
     const intervals = Math.min(2 ** misses, silentIntervalsMax);
@@ -174,11 +179,14 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   let added = 0;
   if (changed || begunMs - memory.definitionsReadMs > definitionsEveryMs) {
     const learnt = await learn(env, cluster, host, list);
-    if (learnt === undefined) return { hostId: host.id, answered: true, vms: list.vms.length, added };
-    added = learnt.added;
+    memory.halfReads = learnt === undefined ? memory.halfReads + 1 : 0;
+    // A VM that came or went meanwhile is seen whole by the next round. One that never is keeps nobody from looking after the others.
+    if (learnt === undefined && memory.halfReads < halfReadsMax)
+      return { hostId: host.id, answered: true, vms: list.vms.length, added };
+    added = learnt?.added ?? 0;
     // What is not decided yet is looked at again in the next round, as if nothing had been known.
-    memory.known = learnt.settled ? known : '';
-    memory.definitionsReadMs = begunMs;
+    memory.known = learnt?.settled === true ? known : '';
+    if (learnt !== undefined) memory.definitionsReadMs = begunMs;
   }
   if (record.standing === 'in-service') await noteSeen(watch, host, record, list);
   await compareVms(watch, host, record, list, { begunMs, changed });

@@ -31,6 +31,8 @@ export interface Suspicion {
   readonly sinceMs: number;
   looks: number;
   askAtMs: number;
+  /** Since when nothing is done about it; undefined while something is. */
+  leftSinceMs?: number | undefined;
 }
 
 /** Of one host. All of it may be lost with the worker: the next one sees the same and comes to the same. */
@@ -43,6 +45,11 @@ export interface HostMemory {
   silent: SilentHost | undefined;
   /** Rounds without a list in a row, whether the host is missed or not. */
   misses: number;
+  /** Rounds in a row whose definitions did not cover the list. */
+  halfReads: number;
+  /** When the look that is under way made its last step, and since when every look has failed. */
+  progressMs: number;
+  failingSinceMs: number | undefined;
   /** When this watch heard it last; the record's own "last seen" is some seconds behind. */
   heardMs: number;
   readonly suspicions: Map<VmId, Suspicion>;
@@ -62,6 +69,7 @@ export interface HostMemory {
 export const newMemory = (): HostMemory => ({
   ...{ known: '', definitionsReadMs: 0, comparedMs: 0, silent: undefined, alerted: undefined },
   misses: 0,
+  ...{ halfReads: 0, progressMs: 0, failingSinceMs: undefined },
   ...{ heardMs: 0, claimedMs: 0, theirs: undefined, unmarked: undefined },
   comparedWell: undefined,
   beatAskedMs: 0,
@@ -124,9 +132,10 @@ export class WatchedCluster {
     ]);
     const { owner } = this.supervision ?? {};
     if (owner !== undefined && claim?.owner.id !== owner.id)
-      return { mode: 'observe', why: foreignSentence(claim) };
+      return { mode: 'observe', why: foreignSentence(claim), ...(claim && { insteadOfUs: claim.owner }) };
     const foreign = this.foreign();
-    if (foreign !== undefined) return { mode: 'observe', why: foreignHostSentence(foreign) };
+    if (foreign !== undefined)
+      return { mode: 'observe', why: foreignHostSentence(foreign), insteadOfUs: foreign.owner };
     return effectiveMode(this.cluster, hosts, claim, switches);
   }
 

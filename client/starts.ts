@@ -118,13 +118,18 @@ export class Starts {
     // Its row may not be written yet, or its run may have ended since the inventory was read: the server's own record decides.
     const last = await lastRun(this.door.client, wanted.workflowId);
     const id = incidentId(wanted.target, epoch);
-    if (last !== undefined && memoOf(last)?.incidentId === id && last.status.name !== 'RUNNING')
-      return {
-        answer: 'same',
-        open: false,
-        ...refOf(last, id),
-        sentence: 'this incident was handled already',
-      };
+    if (last !== undefined && memoOf(last)?.incidentId === id && last.status.name !== 'RUNNING') {
+      const now = await this.door.inventory.incident(id);
+      if (now !== undefined && now.closedAt === undefined) return 'changed-meanwhile';
+      // A run that ended before its first act has left no row, and handled nothing: answered "handled", it would be the last word for ever.
+      if (now !== undefined)
+        return {
+          answer: 'same',
+          open: false,
+          ...refOf(last, id),
+          sentence: 'this incident was handled already',
+        };
+    }
     return this.start(wanted, epoch);
   }
 

@@ -1,5 +1,5 @@
 /** The front door as the watch uses it: the same starts, under the same IDs, as everybody's. */
-import type { Client } from '@temporalio/client';
+import { type Client, isGrpcServiceError } from '@temporalio/client';
 import type { RecoveriesPort, RecoveryAnswer, RecoveryOrder } from '../activities/ports';
 import { DriverFault } from '../domain/faults';
 import { type IncidentTarget, targetFilter, targetId } from '../domain/ids';
@@ -10,6 +10,8 @@ import { RecoveryClient } from './recovery-client';
 import type { FrontDoor } from './starts';
 import { lastRun, memoOf } from './runs';
 
+/** Without a deadline of its own a call to a server that holds the line and answers nothing waits for ever, and the look that asks with it. */
+const askedMs = 20_000;
 /** How long a rehearsal is waited for before it is reported as under way. */
 const rehearsalMs = 60_000;
 
@@ -21,9 +23,11 @@ export function watchDoor(door: FrontDoor): RecoveriesPort {
     begin: (request: Request) => Promise<StartAnswer>,
   ): Promise<RecoveryAnswer> => {
     try {
-      const open = await underWay(door, target, order.mode);
-      if (open !== undefined) return open;
-      return await answerOf(door.client, await begin(requestOf(order)));
+      return await door.client.withDeadline(Date.now() + askedMs, async () => {
+        const open = await underWay(door, target, order.mode);
+        if (open !== undefined) return open;
+        return answerOf(door.client, await begin(requestOf(order)));
+      });
     } catch (error) {
       throw asFault(error, target);
     }
@@ -85,11 +89,16 @@ async function rehearsed(client: Client, workflowId: string): Promise<string> {
   }
 }
 
+/** Whatever the server says no with (too much asked of it, shutting down, an error within it): it is the server's, and no defect of the watch. */
+const isOfServer = (error: unknown): boolean =>
+  isGrpcServiceError(error) ||
+  (error instanceof Error && error.cause !== undefined && isOfServer(error.cause));
+
 /** The watch knows faults alone: whatever keeps the front door from answering is over by itself, or is told by the next round again. */
 function asFault(error: unknown, target: IncidentTarget): unknown {
   if (error instanceof DriverFault) return error;
   const what = targetId(target);
-  if (error instanceof Refusal || isUnanswered(error))
+  if (error instanceof Refusal || isUnanswered(error) || isOfServer(error))
     return new DriverFault(
       'RECOVERY_NOT_ASKED',
       { what, detail: error instanceof Error ? error.message : String(error) },

@@ -2,7 +2,7 @@
 import type { Cluster, ClusterMode } from './fleet';
 import type { ClusterId } from './ids';
 import { millisOf } from './observations';
-import type { ArmSwitch, FleetClaim, HostRecord } from './records';
+import type { ArmSwitch, FleetClaim, FleetOwner, HostRecord } from './records';
 
 /** The switch that is off for this cluster, if one is: the fleet's, or its own. */
 export const disarmedBy = (switches: readonly ArmSwitch[], cluster: ClusterId): ArmSwitch | undefined =>
@@ -18,6 +18,8 @@ export interface EffectiveMode {
   readonly mode: ClusterMode;
   /** Why it is less than declared; undefined when it is what the config says. */
   readonly why: string | undefined;
+  /** Another VMedic, which acts where this one only observes. */
+  readonly insteadOfUs?: FleetOwner;
 }
 
 /**

@@ -217,6 +217,11 @@ export const faultTable = {
     sentence: 'The recovery of {what} could not be asked for: {detail}',
     next: 'it is asked for again by itself',
   },
+  LOOK_NOT_ENDED: {
+    class: 'transient',
+    sentence: 'A look at {host} did not come to its end in {seconds} s and was given up',
+    next: 'it is looked at again by itself',
+  },
   UNKNOWN_INCIDENT: {
     class: 'permanent',
     sentence: 'There is no incident {incident} in the inventory',

@@ -13,6 +13,10 @@ export type VmFinding = 'well' | 'missing' | 'shut-down' | 'started' | 'left-alo
 export const stoppedByTrouble = (reason: string): boolean =>
   ['io-error', 'I/O error'].includes(reason) || hasCrashed(reason);
 
+/** A process that runs, or that stands where trouble has stopped it: it holds its VM's disks, and is nobody's passing state. */
+export const hasProcess = ({ state, reason }: Pick<VmRecord['observed'], 'state' | 'reason'>): boolean =>
+  state === 'running' || (state === 'paused' && stoppedByTrouble(reason));
+
 /** Kept as it crashed: its owner has asked for that, and nothing in it would go on. */
 export const hasCrashed = (reason: string): boolean => reason.startsWith('crashed');
 

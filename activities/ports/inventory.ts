@@ -99,9 +99,10 @@ export interface InventoryPort extends SupervisionRows {
     },
   ): Promise<VmRecord>;
   /**
-   * Stores what one host's complete list showed: new VMs are added (desired = running when seen running), definitions get a new version
-   * when their text changed, sightings are recorded for the VMs listed and removed for this host's others. Never changes `hostId`
-   * or `desired` of a VM that is known already, unless `adopt` names it and the list is newer than what was observed last. A VM's record and definition follow the list of the host that
+   * Stores what one host's complete list showed: new VMs are added (desired = running when seen running, or stopped by trouble), definitions
+   * get a new version when their text changed, sightings are recorded for the VMs listed and removed for this host's others. Never changes
+   * `hostId` or `desired` of a VM that is known already, unless `adopt` names it and the list is newer than what was observed last; one
+   * that is adopted with a process is wanted, and any other as much as it was. A VM's record and definition follow the list of the host that
    * the record names, and no other's: a stale definition elsewhere is only sighted. The list must be complete: a VM left out of `vms`
    * counts as gone from this host. One that is there but whose definition was not read is passed with `definitionText` undefined.
    */

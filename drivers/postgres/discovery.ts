@@ -16,6 +16,7 @@ import type { DiscoveredVm, InventoryPort } from '../../activities/ports';
 import type { HostId, VmId } from '../../domain/ids';
 import { millisOf, type Timestamp } from '../../domain/observations';
 import { canonicalJson } from '../../domain/timeline';
+import { hasProcess } from '../../domain/watch-rules';
 import type { Connections, Db } from './connection';
 import { lockHost } from './host-rows';
 import { definitions, reservations, sightings, vms } from './schema';
@@ -235,12 +236,14 @@ function nextRow(
 ): VmRow {
   const { vm } = found;
   const takesOver = known === undefined || adopts(seen, vm.vmId, known);
+  // Where trouble has stopped it, it was running: it is wanted as much as it was.
+  const wanted = takesOver && hasProcess(vm.observed) ? 'running' : known?.desired;
   return {
     vmId: vm.vmId,
     name: vm.name,
     clusterId: vm.clusterId,
     hostId: takesOver ? seen.hostId : known.hostId,
-    desired: takesOver ? (vm.observed.state === 'running' ? 'running' : 'stopped') : known.desired,
+    desired: wanted ?? 'stopped',
     ...observedColumns(vm.observed, known),
     protected: known?.declaredProtected === vm.protected ? known.protected : vm.protected,
     declaredProtected: vm.protected,

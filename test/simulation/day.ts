@@ -7,9 +7,10 @@ import { RecoveryClient } from '../../client/recovery-client';
 import type { HostId, VmId } from '../../domain/ids';
 import { workflowIds } from '../../domain/ids';
 import { mulberry32 } from '../../drivers/simulated/sample-world';
-import { resolveStuckUpdate, vmStatusQuery } from '../../workflows/messages';
+import { recoveryStatusQuery, resolveStuckUpdate, vmStatusQuery } from '../../workflows/messages';
 import { recoverySystem, type RecoverySystem, quickPolicy } from '../support/recovery-system';
 import { answer } from './person';
+import { Unexplained } from './unexplained';
 
 type Random = () => number;
 const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
@@ -123,6 +124,8 @@ export interface DayResult {
   readonly told: readonly string[];
   /** What was still not in order when the patience ended; empty when all came to rest. */
   readonly restless: readonly string[];
+  /** VMs that were down for a while, once the troubles were over, while nothing said why: no incident, no alert, no standing of their host. */
+  readonly unexplained: readonly string[];
 }
 
 /** The same seed makes the same troubles in the same order; the moments are the machine's. Whoever asks closes the system. */
@@ -146,17 +149,19 @@ export async function aDay(seed: number, count: number, patienceMs: number): Pro
     await sleep(pauseMs);
   }
   await Promise.all(underWay);
-  const restless = await untilAllIsWell(day, patienceMs);
+  const unexplained = new Unexplained(day.system, () => new Set(running(day).map((r) => r.vm)));
+  const restless = await untilAllIsWell(day, patienceMs, unexplained);
   await person.goesHome();
-  return { system, told: day.told, restless };
+  return { system, told: day.told, restless, unexplained: unexplained.found };
 }
 
-async function untilAllIsWell(day: Day, patienceMs: number): Promise<string[]> {
+async function untilAllIsWell(day: Day, patienceMs: number, unexplained: Unexplained): Promise<string[]> {
   const deadline = Date.now() + patienceMs;
   for (;;) {
     heal(day);
     const wrong = await notInOrder(day);
     if (wrong.length === 0) return wrong;
+    await unexplained.look();
     if (Date.now() > deadline) return [...wrong, ...(await whatRunsSay(day))];
     await sleep(100);
   }
@@ -184,14 +189,19 @@ async function whatRunsSay({ system: { client, spec, prefix, fleet } }: Day): Pr
       return `watch of ${id}: ${status.name}, ${attempts.join(', ')}`;
     }),
   );
+  const runs = [
+    ...spec.hosts.map(({ id }) => ({ name: String(id), workflowId: workflowIds.host(id) })),
+    ...spec.vms.map(({ id, name }) => ({ name, workflowId: workflowIds.vm(id) })),
+  ];
   const said = await Promise.all(
-    spec.vms.map(async (vm) => {
-      const handle = client.workflow.getHandle(workflowIds.vm(vm.id));
+    runs.map(async ({ name, workflowId }) => {
+      const handle = client.workflow.getHandle(workflowId);
       const run = await handle.describe().catch(() => undefined);
       if (run === undefined) return [];
-      const status = run.status.name === 'RUNNING' ? await handle.query(vmStatusQuery).catch(String) : '';
+      const asked = name.startsWith('vm-') ? vmStatusQuery : recoveryStatusQuery;
+      const status = run.status.name === 'RUNNING' ? await handle.query(asked.name).catch(String) : '';
       return [
-        `${vm.name}: its last run is ${run.status.name}, begun at ${run.startTime.toISOString()} ${JSON.stringify(status)}`,
+        `${name}: its last run is ${run.status.name}, begun at ${run.startTime.toISOString()} ${JSON.stringify(status)}`,
       ];
     }),
   );

@@ -45,3 +45,40 @@ it('does not take a host that a newer incident has just fenced for the one of th
     incidentId: idOf(2),
   });
 });
+
+describe('a run that held the ID for the next incident, and has ended', () => {
+  function after(row: ReturnType<typeof incident> | undefined) {
+    const started: string[] = [];
+    const known = door([first]);
+    const described = {
+      ...{ workflowId: 'host:hv-a', type: 'recoverHost', runId: 'gone', memo: { incidentId: idOf(2) } },
+      status: { name: 'TERMINATED' },
+    };
+    const start = (type: string) => {
+      started.push(type);
+      return Promise.resolve({ firstExecutionRunId: 'anew' });
+    };
+    const workflow = { getHandle: () => ({ describe: () => Promise.resolve(described) }), start };
+    const inventory = {
+      ...known.inventory,
+      incident: () => Promise.resolve(row),
+      host: () => Promise.resolve(host('hv-a', { standing: 'in-service' })),
+    };
+    const ask = new RecoveryClient({ ...known, inventory, client: { workflow } } as unknown as FrontDoor);
+    return { started, answer: ask.recoverHost('hv-a', request) };
+  }
+
+  it('has handled it when its incident says so', async () => {
+    const { started, answer } = after(
+      incident({ incidentId: idOf(2), epoch: 2, outcome: 'recovered', closedAt: new Date(0).toISOString() }),
+    );
+    expect(await answer).toMatchObject({ answer: 'same', open: false, incidentId: idOf(2) });
+    expect(started).toEqual([]);
+  });
+
+  it('has handled nothing when it left no incident: it is begun anew', async () => {
+    const { started, answer } = after(undefined);
+    expect(await answer).toMatchObject({ answer: 'started', incidentId: idOf(2) });
+    expect(started).toEqual(['recoverHost']);
+  });
+});

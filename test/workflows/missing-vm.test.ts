@@ -139,6 +139,21 @@ it('leaves a VM down that its guest shut down, and starts it when its policy say
   );
 });
 
+it('says why nothing is done about a VM that is to run and is down, until it runs', async () => {
+  const leave = { ...quickPolicy.watch, missingVms: 'leave', vmGraceMs: 20 } as const;
+  const { system, vm, a } = await watched({ policy: { watch: leave } });
+  system.controls.destroyByHand(a, vm);
+  const told = await eventually('the reason', async () => (await system.inventory.alerts({ open: true }))[0]);
+  expect(told).toMatchObject({
+    key: `left-alone:${vm}:${a}`,
+    nextCommand: expect.stringContaining('vm restart'),
+  });
+  expect(told.sentence).toContain('missingVms: leave');
+  expect(system.controls.startByHand(a, vm)).toBe(true);
+  await eventually('it is over', async () => (await system.inventory.alerts({ open: true })).length === 0);
+  expect(await ofVm(system, vm)).toEqual([]);
+});
+
 it('leaves a VM alone that a person has paused, or that is not protected', async () => {
   const { system, a } = await watched();
   const [paused, bare] = system.vmsOf('a') as [VmId, VmId];

@@ -1,8 +1,8 @@
 /** VMs that run where the record does not put them: the record follows what is proven, and nothing else. */
 import type { VmId } from '../../domain/ids';
 import { judge } from '../support/judge';
-import { discover, type RecoverySystem } from '../support/recovery-system';
-import { systems } from '../support/story';
+import { discover, quickPolicy, type RecoverySystem } from '../support/recovery-system';
+import { eventually, runsOn, systems } from '../support/story';
 
 const begin = systems();
 
@@ -74,6 +74,55 @@ it('takes neither copy of a VM that runs twice, alerts once, and clears that whe
   await look(system);
   expect(await system.inventory.vm(vm as VmId)).toMatchObject({ hostId: a });
   expect(await openAlerts(system)).toEqual([]);
+});
+
+it('lets a VM go on where somebody moved it, although its disk paused it there before anybody had looked', async () => {
+  const system = await begin({ policy: { watch: { ...quickPolicy.watch, onIoError: 'resume' } } });
+  const vm = await migrated(system);
+  system.controls.pauseGuest(system.host('b'), vm, 'io-error');
+  await system.watch();
+  await eventually('it runs', async () => {
+    const record = await system.inventory.vm(vm);
+    return record?.hostId === system.host('b') && runsOn(system, vm).join() === system.host('b');
+  });
+  const boots = system.controls
+    .snapshot()
+    .processes.filter((p) => p.vmId === vm)
+    .map((p) => p.boot);
+  expect(new Set(boots).size).toBe(1);
+  expect((await system.inventory.vm(vm))?.desired).toBe('running');
+  await judge(system);
+});
+
+it('does not follow a paused VM while its old host does not answer, nor one that a person has paused', async () => {
+  const system = await begin();
+  const vm = await migrated(system);
+  const [a, b] = [system.host('a'), system.host('b')];
+  system.controls.pauseGuest(b, vm, 'io-error');
+  system.controls.setNetwork(a, 'cut');
+  await look(system);
+  expect(await system.inventory.vm(vm)).toMatchObject({ hostId: a });
+  system.controls.setNetwork(a, 'up');
+  system.controls.pauseGuest(b, vm, 'user');
+  await look(system);
+  expect(await system.inventory.vm(vm)).toMatchObject({ hostId: a });
+  // The control: what kept the record where it was are the silence and the person.
+  system.controls.pauseGuest(b, vm, 'io-error');
+  await look(system);
+  expect(await system.inventory.vm(vm)).toMatchObject({ hostId: b, desired: 'running' });
+});
+
+it('tells of a copy that stands paused beside the one that runs: both hold the same disk', async () => {
+  const system = await begin({ storage: 'lvm' });
+  const [vm] = system.vmsOf('a') as [VmId];
+  const b = system.host('b');
+  const path = system.spec.vms.find((v) => v.id === vm)?.disks[0]?.path ?? '';
+  system.controls.setActive(path, b, true);
+  expect(system.controls.createByHand(b, (await system.inventory.definition(vm))?.text ?? '')).toBe(true);
+  system.controls.pauseGuest(b, vm, 'io-error');
+  await look(system);
+  expect(await openAlerts(system)).toEqual(['critical twice']);
+  expect(await system.inventory.vm(vm)).toMatchObject({ hostId: system.host('a') });
 });
 
 it('keeps the record through a storm of looks while VMedic itself moves the VM', async () => {

@@ -24,6 +24,9 @@ it('acts for no fleet that belongs to another VMedic', async () => {
   );
   expect(alert.sentence).toContain('belongs to another VMedic');
   expect(alert.sentence).toContain('vmedic-1, Temporal 10.0.0.1:7233');
+  expect(alert.nextCommand).toMatch(
+    /^not here, but where vmedic-1, Temporal 10\.0\.0\.1:7233 runs: vmedic host recover /,
+  );
   expect(await system.inventory.incidents()).toEqual([]);
   expect(actsOn(system)).toEqual([]);
 });
@@ -43,6 +46,9 @@ it('acts on no host of a cluster in which another VMedic, with an inventory of i
     (await system.inventory.alerts({ open: true })).find((r) => r.key.startsWith('observed:')),
   );
   expect(alert.sentence).toContain('vmedic-1, Temporal 10.0.0.1:7233');
+  expect(alert.nextCommand).toMatch(
+    /^not here, but where vmedic-1, Temporal 10\.0\.0\.1:7233 runs: vmedic host recover /,
+  );
   expect(await system.inventory.incidents()).toEqual([]);
   expect(actsOn(system)).toEqual([]);
 });

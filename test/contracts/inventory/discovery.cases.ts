@@ -154,6 +154,26 @@ export const discoveryCases: readonly InventoryCase[] = [
     },
   },
   {
+    name: 'an adopted VM that trouble has stopped is wanted; one that somebody has paused is wanted as much as it was',
+    async run({ inventory }) {
+      await smallFleet(inventory);
+      const paused = (reason: string, seconds: number) => {
+        const found = seen(web, { host: hvB, state: 'paused', seconds });
+        return { ...found, vm: { ...found.vm, observed: { ...found.vm.observed, reason } } };
+      };
+      await inventory.recordDiscovery(hvB, at(9), [paused('user', 9)], [web]);
+      expect(await inventory.vm(web)).toMatchObject({ hostId: hvB, desired: 'running' });
+      const { version = 0 } = (await inventory.vm(web)) ?? {};
+      await inventory.updateVm(web, version, { hostId: hvA, desired: 'stopped' });
+      await inventory.recordDiscovery(hvB, at(10), [paused('user', 10)], [web]);
+      expect(await inventory.vm(web)).toMatchObject({ desired: 'stopped' });
+      const { version: next = 0 } = (await inventory.vm(web)) ?? {};
+      await inventory.updateVm(web, next, { hostId: hvA });
+      await inventory.recordDiscovery(hvB, at(11), [paused('io-error', 11)], [web]);
+      expect(await inventory.vm(web)).toMatchObject({ hostId: hvB, desired: 'running' });
+    },
+  },
+  {
     name: 'a list read before the record was written takes no VM over, whoever wants it adopted',
     async run({ inventory }) {
       await smallFleet(inventory);
