@@ -18,6 +18,8 @@ RUN npm run build && npm prune --omit=dev --omit=optional
 
 FROM node:20.19.5-bookworm-slim
 # virsh, the fence agents, and ssh to the hosts; tini, so that signals arrive and ended children are buried.
+# Debian keeps only the newest build of a version, so a pinned one would be gone with its first fix.
+# hadolint ignore=DL3008
 RUN apt-get update \
   && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
     fence-agents \

@@ -1,7 +1,7 @@
 # Every target can be run from a fresh clone, as root or not, and installs what it lacks; a second run starts in seconds. What is
 # built or downloaded besides npm packages stays outside the checkout: VMEDIC_CACHE, by default /var/cache/vmedic or ~/.cache/vmedic.
 .DEFAULT_GOAL := help
-.PHONY: help install packages monitoring schemathesis node npm build temporal temporal-cluster vsphere-sim storage-image demo test verify bench soak lint format format-check types clean
+.PHONY: help install packages monitoring schemathesis hadolint node npm build temporal temporal-cluster vsphere-sim storage-image demo test verify bench soak lint format format-check types clean
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 .NOTPARALLEL:
@@ -20,7 +20,7 @@ help: ## this list
 demo: install ## cut a host's power and see its VMs come back; DATACENTER=kvm|simulated
 	@DATACENTER=$(DATACENTER) bin/vmedic demo
 
-test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring schemathesis temporal-cluster temporal vsphere-sim storage-image) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
+test: npm build $(if $(filter $(SELF_SUFFICIENT),$(ONLY)),,packages monitoring schemathesis hadolint temporal-cluster temporal vsphere-sim storage-image) ## all tests; ONLY=unit|contracts|workflows|api|saga|scenarios|simulation|replay|lab
 	@$(AS_USER) node node_modules/jest/bin/jest.js $(if $(ONLY),--selectProjects $(ONLY)) $(ARGS)
 
 verify: npm format-check lint types ## what CI runs: format, lint, types, import rules, all tests, a demo
@@ -45,6 +45,9 @@ monitoring:
 
 schemathesis:
 	@lab/install/schemathesis
+
+hadolint:
+	@lab/install/hadolint
 
 node:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 3) ? 0 : 1)' \

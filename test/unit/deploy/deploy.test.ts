@@ -18,6 +18,7 @@ import Ajv from 'ajv';
 import { DockerfileParser } from 'dockerfile-ast';
 import { parse } from 'yaml';
 import { checkConfig } from '../../../workers/config';
+import { cachesToRead } from '../../../workers/embedded/cache-dir';
 import { nodeOptions, preload } from '../../../workers/embedded/worker-process';
 import { workerQueues } from '../../../workers/worker';
 import { monitoringProgram, type MonitoringProgram } from '../../support/monitoring';
@@ -123,6 +124,14 @@ describe('docker-compose.yml', () => {
   });
 });
 
+/** Unpacked by `make hadolint`. */
+const hadolint = cachesToRead()
+  .map((cache) => join(cache, 'hadolint'))
+  .flatMap((kept) =>
+    existsSync(kept) ? readdirSync(kept).map((version) => join(kept, version, 'hadolint')) : [],
+  )
+  .find((path) => existsSync(path));
+
 function dockerfileProblems(text: string): string[] {
   const file = DockerfileParser.parse(text);
   const all = file.getInstructions();
@@ -164,6 +173,20 @@ describe('the Dockerfile', () => {
   ])('and one that is not ("%s") is found out', (problem, from, to) => {
     expect(read('Dockerfile')).toContain(from);
     expect(dockerfileProblems(read('Dockerfile').replace(from, to)).join('\n')).toContain(problem);
+  });
+
+  const linted = (text: string): string =>
+    spawnSync(hadolint ?? '', ['--no-color', '-'], { input: text, encoding: 'utf8' }).stdout;
+
+  testIf(
+    hadolint !== undefined,
+    'hadolint is not there: make hadolint',
+    'beyond-ci',
+  )('is one that hadolint has nothing to say about, and one with a slip is found out', () => {
+    expect(linted(read('Dockerfile'))).toBe('');
+    expect(linted(read('Dockerfile').replace('WORKDIR /opt/vmedic', 'WORKDIR opt/vmedic'))).toContain(
+      'DL3000',
+    );
   });
 
   it('takes along every folder that is compiled', () => {
