@@ -5,6 +5,7 @@ import type { VmRecord } from '../domain/records';
 import type { DeliveriesPort, InventoryPort } from '../activities/ports';
 import type { TemporalSession } from './temporal';
 import { queuesWithoutWorker, runsNow, troublesOf, workUnderWay } from './troubles';
+import { clustersUnwatched } from './watches';
 
 type Read = Pick<
   InventoryPort,
@@ -20,7 +21,7 @@ export async function readOverview(from: {
   readonly taskQueue?: string | undefined;
 }) {
   const { fleet, inventory, taskQueue } = from;
-  const [hosts, vms, open, alerts, switches, claim, owed, unpolled, checks] = await Promise.all([
+  const [hosts, vms, open, alerts, switches, claim, owed, [unpolled, unwatched], checks] = await Promise.all([
     inventory.hosts(),
     inventory.vms(),
     inventory.incidents({ open: true }),
@@ -28,7 +29,11 @@ export async function readOverview(from: {
     inventory.switches(),
     inventory.fleetClaim(),
     inventory.owedDeliveries(),
-    from.temporal().then((temporal) => queuesWithoutWorker(temporal, taskQueue)),
+    from
+      .temporal()
+      .then((temporal) =>
+        Promise.all([queuesWithoutWorker(temporal, taskQueue), clustersUnwatched(temporal.client, fleet)]),
+      ),
     Promise.all(fleet.clusters.map((c) => inventory.readiness(c.id))),
   ]);
   const watched = vms.filter((v) => v.protected && v.desired === 'running');
@@ -43,6 +48,10 @@ export async function readOverview(from: {
     const maintenance = own.filter((h) => h.standing === 'maintenance').map((h) => h.hostId);
     return { id: c.id, mode: c.mode, now: mode, why, maintenance };
   });
-  const troubles = troublesOf({ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks });
+  const troubles = troublesOf({
+    ...{ fleet, hosts, vms, open, alerts, unpolled, switches, owed, checks },
+    // Without a worker nobody can watch: that is said once.
+    unwatched: unpolled.length === 0 ? unwatched : [],
+  });
   return { troubles, underWay: workUnderWay(open), clusters, vms, watched, running };
 }

@@ -49,13 +49,25 @@ export function troublesOf(seen: {
   readonly open: readonly IncidentRecord[];
   readonly alerts: readonly AlertRecord[];
   readonly unpolled: readonly string[];
+  readonly unwatched?: readonly string[];
   readonly switches?: readonly ArmSwitch[];
   /** The newest check of each cluster that was ever checked. */
   readonly checks?: readonly (ReadinessReport | undefined)[];
   /** What alerts owe to channels that did not take them yet. */
   readonly owed?: readonly { readonly channel: string; readonly count: number; readonly oldestAt: string }[];
 }): Trouble[] {
-  const { fleet, hosts, vms, open, alerts, unpolled, switches = [], checks = [], owed = [] } = seen;
+  const {
+    fleet,
+    hosts,
+    vms,
+    open,
+    alerts,
+    unpolled,
+    unwatched = [],
+    switches = [],
+    checks = [],
+    owed = [],
+  } = seen;
   const troubledHosts = open.flatMap((i) => (i.target.kind === 'host' ? [i.target.hostId] : []));
   const troubledVms = open.flatMap((i) => (i.target.kind === 'vm' ? [i.target.vmId] : []));
   return [
@@ -66,6 +78,11 @@ export function troublesOf(seen: {
       what: `no worker takes work from the queue "${queue}": nothing goes on until one does`,
       since: undefined,
       next: 'vmedic up, or vmedic worker',
+    })),
+    ...unwatched.map((cluster) => ({
+      what: `nobody watches the cluster ${cluster}: a failure there would not be noticed`,
+      since: undefined,
+      next: 'vmedic up and vmedic worker begin its watch anew within a minute; their log says what keeps them from it',
     })),
     ...owed
       .filter((o) => Date.now() - millisOf(o.oldestAt) > undeliveredMs)

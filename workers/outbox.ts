@@ -8,12 +8,14 @@ import type { Logger } from 'pino';
 import type { Delivery } from '../activities/ports';
 import type { HttpDoor } from '../client/http/door';
 import { queuesWithoutWorker } from '../client/troubles';
+import { clustersUnwatched } from '../client/watches';
 import type { OpenInventory } from '../drivers/postgres';
+import { subjectOf } from './alert-subject';
 import type { Channel } from './channels';
 import { durationMs, type VmedicConfig } from './config';
 
 export interface OutboxSetup {
-  readonly door: Pick<HttpDoor, 'temporal' | 'taskQueue'>;
+  readonly door: Pick<HttpDoor, 'temporal' | 'taskQueue' | 'fleet'>;
   readonly inventory: OpenInventory;
   readonly log: Logger;
   readonly channels: readonly Channel[];
@@ -28,8 +30,10 @@ const defaults = {
   heartbeatMs: 60_000,
   keepDays: 400,
 } as const;
-/** A delivery takes 10 s at most; a sender that has not reported by then is gone. */
+/** What a sender has claimed and not reported by then is anybody's: it is gone. */
 const leaseMs = 30_000;
+/** A delivery takes 10 s at most, and is noted after. One that could outlast its claim is not begun: another sender would send it, too. */
+const deliveryMs = 15_000;
 const perRound = 50;
 const retryMs = { first: 1_000, max: 300_000 } as const;
 /** A channel that is new in the config is told what was raised since, not what was over long ago. */
@@ -107,10 +111,14 @@ async function deliverDue(setup: OutboxSetup, signal: AbortSignal): Promise<void
   // Per channel, so that the backlog of a dead one takes no room from the others.
   await Promise.all(
     channels.map(async (channel) => {
-      const claim = { channels: [channel.name], at: new Date().toISOString(), leaseMs, limit: perRound };
-      const due = await inventory.claimDeliveries(claim);
+      const claimedAt = Date.now();
+      const at = new Date(claimedAt).toISOString();
+      const due = await inventory.claimDeliveries({ channels: [channel.name], at, leaseMs, limit: perRound });
       for (const [n, delivery] of due.entries()) {
-        const failed = await deliver(setup, channel, delivery, signal);
+        const failed =
+          Date.now() > claimedAt + leaseMs - deliveryMs
+            ? { why: 'its channel takes long: not its turn yet', againAt: new Date().toISOString() }
+            : await deliver(setup, channel, delivery, signal);
         if (failed === undefined) continue;
         // The rest would fare no better now: they are given back, to be tried when this one is.
         for (const left of due.slice(n)) await inventory.noteNotDelivered(left, failed.why, failed.againAt);
@@ -122,7 +130,7 @@ async function deliverDue(setup: OutboxSetup, signal: AbortSignal): Promise<void
 
 /** Undefined when the channel has taken it; else why not, and when to try again. */
 async function deliver(
-  { inventory, log }: OutboxSetup,
+  { inventory, log, door }: OutboxSetup,
   channel: Channel,
   delivery: Delivery,
   signal: AbortSignal,
@@ -131,8 +139,9 @@ async function deliver(
   const about = { alert: alert.key, channel: channel.name, notice, round, incidentId: alert.incidentId };
   // A raise is told as it was, even when it is over by now: its end follows.
   const told = notice === 'raised' ? { ...alert, clearedAt: undefined } : alert;
+  const subject = await subjectOf(door.fleet, inventory, alert, incident);
   try {
-    await channel.notifier.deliver({ ...told, incident, dedupeKey, round }, signal);
+    await channel.notifier.deliver({ ...told, incident, subject, dedupeKey, round }, signal);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const pause = Math.min(retryMs.first * 2 ** Math.min(delivery.attempts - 1, 20), retryMs.max);
@@ -151,7 +160,12 @@ async function restate({ inventory, channels, door }: OutboxSetup, validMs: numb
   const open = (await inventory.alerts({ open: true })).filter((a) => a.severity !== 'info');
   const ids = [...new Set(open.flatMap((a) => (a.incidentId === undefined ? [] : [a.incidentId])))];
   const incidents = await Promise.all(ids.map((id) => inventory.incident(id)));
-  const told = open.map((a) => ({ ...a, incident: incidents.find((i) => i?.incidentId === a.incidentId) }));
+  const told = await Promise.all(
+    open.map(async (a) => {
+      const incident = incidents.find((i) => i?.incidentId === a.incidentId);
+      return { ...a, incident, subject: await subjectOf(door.fleet, inventory, a, incident) };
+    }),
+  );
   const alive = await everythingWorks(door);
   await Promise.all(
     channels.flatMap(({ standing }) =>
@@ -162,7 +176,12 @@ async function restate({ inventory, channels, door }: OutboxSetup, validMs: numb
 
 async function everythingWorks(door: OutboxSetup['door']): Promise<boolean> {
   try {
-    return (await queuesWithoutWorker(await door.temporal(), door.taskQueue)).length === 0;
+    const temporal = await door.temporal();
+    const [unpolled, unwatched] = await Promise.all([
+      queuesWithoutWorker(temporal, door.taskQueue),
+      clustersUnwatched(temporal.client, door.fleet),
+    ]);
+    return unpolled.length === 0 && unwatched.length === 0;
   } catch {
     // Whatever the reason: a recovery would not go on now, and that is what the heartbeat tells.
     return false;

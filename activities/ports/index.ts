@@ -43,7 +43,7 @@ export type {
   InventoryPort,
   Sighting,
 } from './inventory';
-export type { NotifierPort, StandingNotifierPort, Told } from './notifier';
+export type { AlertSubject, NotifierPort, StandingNotifierPort, Told } from './notifier';
 export type {
   HeldLock,
   LockListing,

@@ -1,8 +1,21 @@
+import type { ClusterId, HostId, VmId } from '../../domain/ids';
+import type { Timestamp } from '../../domain/observations';
 import type { AlertRecord, IncidentRecord } from '../../domain/records';
+
+/** Of whom an alert tells, also one of no incident. */
+export interface AlertSubject {
+  readonly clusterId: ClusterId;
+  readonly hostId?: HostId;
+  /** `hostId`: where the record has it now; after a recovery that is where it went. */
+  readonly vm?: { readonly vmId: VmId; readonly name: string; readonly hostId: HostId };
+  /** Since when it is down as far as is known: a host since it was last seen, which is earlier than anybody noticed. */
+  readonly since: Timestamp;
+}
 
 /** An alert with what it takes to tell it well. All but the alert itself may be missing: whoever raises one just then knows no more. */
 export interface Told extends AlertRecord {
   readonly incident?: IncidentRecord | undefined;
+  readonly subject?: AlertSubject | undefined;
   /** The same at every attempt to deliver this one message, and of no other. */
   readonly dedupeKey?: string;
   /** 0 for the first page, more while nobody acknowledges. */

@@ -15,6 +15,36 @@ export async function watchFleet(settings: TemporalSettings, fleet: Fleet): Prom
   }
 }
 
+/**
+ * Begins again, within a minute, a watch that somebody has ended: its end is nothing that anybody else would notice.
+ *
+ * @returns what ends it.
+ */
+export function keepWatched(
+  ensure: () => Promise<void>,
+  note: (line: string) => void,
+  everyMs = 60_000,
+): () => void {
+  const over = new AbortController();
+  const { signal } = over;
+  void (async () => {
+    let failing = false;
+    for (;;) {
+      await delay(everyMs, undefined, { signal });
+      try {
+        await ensure();
+        failing = false;
+      } catch (error) {
+        // Asked again in a minute, for as long as that takes; the heartbeat stops meanwhile where there is no watch.
+        if (!failing) note(`the watches could not be seen to: ${String(error)}`);
+        failing = true;
+      }
+    }
+    // Told to end: the pause is all that throws.
+  })().catch(() => undefined);
+  return () => over.abort();
+}
+
 /** Until every host was seen and so many VMs are known to run. */
 export async function untilDiscovered(
   inventory: Inventory,

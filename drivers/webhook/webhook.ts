@@ -57,7 +57,8 @@ function messageId(alert: Told): string {
 }
 
 function messageOf(alert: Told) {
-  const { incident, dedupeKey: _, round = 0, ...record } = alert;
+  const { incident, subject, dedupeKey: _, round = 0, ...record } = alert;
+  const since = subject?.since ?? incident?.openedAt ?? alert.raisedAt;
   const open = incident === undefined ? undefined : Date.parse(incident.closedAt ?? new Date().toISOString());
   return {
     type: `alert.${stateOf(alert)}`,
@@ -65,6 +66,14 @@ function messageOf(alert: Told) {
     data: {
       ...record,
       page: round + 1,
+      ...(subject !== undefined && {
+        subject: {
+          ...{ cluster: subject.clusterId, host: subject.hostId, since: subject.since },
+          ...(subject.vm !== undefined && {
+            ...{ vm: subject.vm.vmId, vmName: subject.vm.name, target: subject.vm.hostId },
+          }),
+        },
+      }),
       ...(incident !== undefined && {
         incident: {
           id: incident.incidentId,
@@ -73,7 +82,7 @@ function messageOf(alert: Told) {
           phase: incident.phase,
           outcome: incident.outcome,
           openedAt: incident.openedAt,
-          downtimeSeconds: Math.max(0, Math.round(((open ?? 0) - Date.parse(incident.openedAt)) / 1000)),
+          downtimeSeconds: Math.max(0, Math.round(((open ?? 0) - Date.parse(since)) / 1000)),
           cause: incident.triggers[0]?.reason,
           source: incident.triggers[0]?.by,
         },

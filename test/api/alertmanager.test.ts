@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
+import { ensureWatches } from '../../client/watches';
 import { createAlertmanager, heartbeatName } from '../../drivers/alertmanager';
-import { incidentId } from '../../domain/ids';
+import { incidentId, workflowIds } from '../../domain/ids';
 import { startOutbox } from '../../workers/outbox';
 import { waitFor } from '../../lab/wait-for';
 import { type ApiUnderTest, apiUnderTest } from '../support/api';
@@ -132,7 +133,7 @@ describeIf(
   });
 
   it('receives what is raised with its cause and next command, its end, and the heartbeat', async () => {
-    const { inventory } = api.system;
+    const { inventory, client, fleet, taskQueue } = api.system;
     const standing = createAlertmanager({ url });
     const channel = { name: 'alertmanager', notifier: standing, standing };
     const sender = startOutbox({
@@ -156,15 +157,17 @@ describeIf(
       cause: expect.stringContaining('HostDown'),
       downtime: expect.stringMatching(/^\d+ s$/),
     });
+    await ensureWatches(client, fleet, taskQueue);
     await waitFor('the heartbeat', 20_000, found(heartbeatName));
     await inventory.clearAlert(key, new Date().toISOString());
     await waitFor('its end', 20_000, async () => (await found('VMedicUnfenced')()) === undefined);
-    await sender.stop();
-    // VMedic is gone: its heartbeat is missed without anybody's doing.
+    // Nobody looks at the hosts any more: the heartbeat is missed without anybody's doing.
+    for (const { id } of fleet.clusters) await client.workflow.getHandle(workflowIds.watch(id)).terminate();
     await waitFor(
       'the heartbeat to be missed',
       20_000,
       async () => (await found(heartbeatName)()) === undefined,
     );
+    await sender.stop();
   });
 });

@@ -2,6 +2,9 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
+import type { Fleet } from '../../domain/fleet';
+import { clusterId } from '../../domain/ids';
+import { defaultPolicy } from '../../domain/limits';
 import type { OpenInventory } from '../../drivers/postgres';
 import { judgeSignature } from '../../client/http/webhooks/standard';
 import { createWebhook } from '../../drivers/webhook';
@@ -59,7 +62,24 @@ afterEach(async () => {
   await fresh.close();
 });
 
-const workersThere = (there: () => boolean) => ({
+const one = clusterId('one');
+const fleet: Fleet = {
+  pools: [],
+  clusters: [{ id: one, mode: 'automatic', policy: defaultPolicy, vms: {}, hosts: [] }],
+};
+
+/** A server whose watches were begun long ago, and were heard of just now for as long as they are there. */
+const watchesThere = (there: () => boolean) => ({
+  getHandle: () => ({
+    describe: () =>
+      Promise.resolve({
+        ...{ status: { name: there() ? 'RUNNING' : 'TERMINATED' }, startTime: new Date(0) },
+        raw: { pendingActivities: [{ lastHeartbeatTime: { seconds: Date.now() / 1000 } }] },
+      }),
+  }),
+});
+
+const workersThere = (there: () => boolean, watched: () => boolean) => ({
   temporal: () =>
     Promise.resolve({
       client: {
@@ -71,6 +91,7 @@ const workersThere = (there: () => boolean) => ({
                 : [],
             }),
         },
+        workflow: watchesThere(watched),
       },
       settings: { address: 'none', namespace: 'default' },
       close: () => Promise.resolve(),
@@ -83,10 +104,11 @@ const hook = (): Channel => ({
   standing: undefined,
 });
 
-const outbox = (channels: Channel[], alerts: object = {}, there = (): boolean => true) =>
+const yes = (): boolean => true;
+const outbox = (channels: Channel[], alerts: object = {}, there = yes, watched = yes) =>
   startOutbox({
     ...{ inventory, log: quiet, channels, config: { alerts }, everyMs: 20 },
-    door: workersThere(there),
+    door: { ...workersThere(there, watched), fleet },
   });
 
 const raise = (key: string, severity: 'info' | 'warning' | 'critical' = 'critical') =>
@@ -171,22 +193,32 @@ it('a critical alert is paged again until it is acknowledged', async () => {
   expect(sink.taken().filter((m) => m.data.key === 'guest-slow')).toHaveLength(1);
 });
 
-it('Alertmanager hears what is open again and again, and a heartbeat only while workers poll', async () => {
+it('Alertmanager hears what is open again and again, and a heartbeat only while workers poll and every cluster is watched', async () => {
   const standing = createAlertmanager({ url: sink.url, token: () => 'a token' });
-  const state = { workers: true };
+  const state = { workers: true, watched: true };
   const channel: Channel = { name: 'alertmanager', notifier: standing, standing };
-  const sender = outbox([channel], { heartbeat: '50ms' }, () => state.workers);
+  const sender = outbox(
+    [channel],
+    { heartbeat: '50ms' },
+    () => state.workers,
+    () => state.watched,
+  );
   await raise('unfenced:hv-a');
   await raise('result', 'info');
   const labels = (r: Received) =>
     (JSON.parse(r.text) as { labels: Record<string, string> }[]).map((a) => a.labels['alertname']).sort();
   const both = (r: Received): boolean => labels(r).join() === [heartbeatName, 'VMedicUnfenced'].sort().join();
   await waitFor('two restatements', 10_000, () => sink.received.filter(both).length >= 2);
-  state.workers = false;
-  const silentFrom = sink.received.length + 1;
-  await waitFor('more of them', 10_000, () => sink.received.length >= silentFrom + 3);
+  for (const part of ['workers', 'watched'] as const) {
+    state[part] = false;
+    const silentFrom = sink.received.length + 1;
+    await waitFor('more of them', 10_000, () => sink.received.length >= silentFrom + 3);
+    expect(sink.received.slice(silentFrom).flatMap(labels)).not.toContain(heartbeatName);
+    state[part] = true;
+    const from = sink.received.length + 1;
+    await waitFor('the heartbeat again', 10_000, () => sink.received.slice(from).some(both));
+  }
   await sender.stop();
-  expect(sink.received.slice(silentFrom).flatMap(labels)).not.toContain(heartbeatName);
   // News is told once: it has no end that could be restated.
   expect(sink.received.flatMap(labels).filter((l) => l === 'VMedicResult')).toHaveLength(1);
   expect(sink.received[0]?.path).toBe('/hook/api/v2/alerts');

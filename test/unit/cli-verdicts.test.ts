@@ -25,6 +25,12 @@ describe('status', () => {
     expect(seen()).toEqual([]);
   });
 
+  it('names a cluster that nobody watches', () => {
+    expect(seen({ unwatched: ['one'] }).map((t) => t.what)).toEqual([
+      'nobody watches the cluster one: a failure there would not be noticed',
+    ]);
+  });
+
   it('says last how many VMs would not come back, as last checked, and nothing where all would', () => {
     const judged = (verdict: 'would-not' | 'comes-back') => ({
       ...{ vmId: vm('web').vmId, name: 'web', hostId: hostId('hv-a'), target: undefined },

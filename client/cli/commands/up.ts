@@ -9,7 +9,7 @@ import { exitCodes, type ExitCode } from '../exit-codes';
 import { configPath } from '../session';
 import { facts } from '../show';
 import { untilSignal } from '../until-signal';
-import { watchFleet } from '../watched';
+import { keepWatched, watchFleet } from '../watched';
 
 const stateDirOption = (): Option =>
   new Option(
@@ -93,6 +93,7 @@ async function inForeground(context: Context, installation: Installation): Promi
   const { temporalSettings } = await import('../../../workers/access');
   const { config, configPath: path, fleet, stateDir } = installation;
   const stop = untilSignal();
+  let stopKeeping = (): void => undefined;
   try {
     const starting = startEmbeddedSystem({
       ...{ config, configPath: path, stateDir, env: context.io.env },
@@ -100,7 +101,12 @@ async function inForeground(context: Context, installation: Installation): Promi
       progress: (line) => context.out.note(line),
       onRunning: async (runtime) => {
         const settings = temporalSettings({ ...installation, runtime }, context.io.env);
-        if (settings !== undefined) await watchFleet(settings, fleet);
+        if (settings === undefined) return;
+        await watchFleet(settings, fleet);
+        stopKeeping = keepWatched(
+          () => watchFleet(settings, fleet),
+          (line) => context.out.note(line),
+        );
       },
     });
     const system = await starting.catch((error: unknown) => {
@@ -108,10 +114,12 @@ async function inForeground(context: Context, installation: Installation): Promi
     });
     context.out.result(system.runtime, `${runsText(context, system.runtime, stateDir)}\nCtrl-C ends it.`);
     const signal = await stop.signalled;
+    stopKeeping();
     context.out.note(`${signal}: ending workers, then the servers`);
     await system.stop();
     return exitCodes.done;
   } finally {
+    stopKeeping();
     stop.stop();
   }
 }
@@ -177,7 +185,9 @@ async function worker(context: Context): Promise<ExitCode> {
   const { version } = await import('../../../workers/version');
   const log = openLog(io.env);
   installRuntime(log);
-  await watchFleet(temporal, installation.fleet);
+  const watch = (): Promise<void> => watchFleet(temporal, installation.fleet);
+  await watch();
+  const stopKeeping = keepWatched(watch, (line) => log.warn(line));
   await runWorker({
     config: installation.config,
     configPath: installation.configPath,
@@ -188,7 +198,7 @@ async function worker(context: Context): Promise<ExitCode> {
     ...(installation.config.temporal?.workerVersions === true && {
       version: { deploymentName: defaultDeployment, buildId: version() },
     }),
-  });
+  }).finally(stopKeeping);
   context.out.result({ ended: true }, 'The worker has ended.');
   return exitCodes.done;
 }
