@@ -17,6 +17,8 @@ export interface ReleaseDoor {
   readonly fleet: Fleet;
   readonly address: string;
   readonly taskQueue?: string;
+  /** After so long the answer is `under-way`; without it, whoever asks waits until it is known what became of it. */
+  readonly patienceMs?: number;
 }
 
 type ReleaseLocks = (input: ReleaseLocksInput) => Promise<ReleaseLocksResult>;
@@ -24,6 +26,7 @@ type ReleaseLocks = (input: ReleaseLocksInput) => Promise<ReleaseLocksResult>;
 export type ReleaseAnswer =
   /** An incident of this host is open and has its locks in hand: it was told to look at them again. */
   | { readonly answer: 'incident-resumed'; readonly incidentId: IncidentId; readonly sentence: string }
+  | { readonly answer: 'under-way'; readonly incidentId: IncidentId; readonly workflowId: string }
   | {
       readonly answer: 'released' | 'rehearsed' | 'blocked';
       readonly incidentId: IncidentId;
@@ -32,7 +35,7 @@ export type ReleaseAnswer =
     };
 
 /**
- * Done when it is known what became of it. Repeatable.
+ * Done when it is known what became of it, or patience is over. Repeatable.
  *
  * @throws Refusal `refused` without evidence that the host is off, or while another release of it is under way.
  */
@@ -70,7 +73,7 @@ export async function releaseLocksOf(
   const workflowId =
     mode === 'act' ? workflowIds.locks(id) : workflowIds.rehearsal(id, Date.now().toString(36));
   try {
-    const result = await door.client.workflow.execute<ReleaseLocks>('releaseLocks', {
+    const handle = await door.client.workflow.start<ReleaseLocks>('releaseLocks', {
       workflowId,
       taskQueue: door.taskQueue ?? defaultTaskQueue,
       args: [input],
@@ -80,6 +83,8 @@ export async function releaseLocksOf(
       typedSearchAttributes: subject({ incidentId, hostId: id }),
       staticSummary: `${id}: release its locks`,
     });
+    const result = await resultOf(door, () => handle.result());
+    if (result === undefined) return { answer: 'under-way', incidentId, workflowId };
     const answer = result.kind === 'blocked' ? 'blocked' : mode === 'act' ? 'released' : 'rehearsed';
     return { answer, incidentId, workflowId, result };
   } catch (error) {
@@ -91,6 +96,22 @@ export async function releaseLocksOf(
         `vmedic incident show ${incidentId}`,
       );
     if (isUnanswered(error) && !(error instanceof Refusal)) throw temporalUnreachable(door.address, error);
+    throw error;
+  }
+}
+
+/** Undefined when patience is over before the run is. */
+async function resultOf<T>(
+  { client, patienceMs }: ReleaseDoor,
+  wait: () => Promise<T>,
+): Promise<T | undefined> {
+  if (patienceMs === undefined) return wait();
+  const until = Date.now() + patienceMs;
+  try {
+    return await client.withDeadline(until, wait);
+  } catch (error) {
+    // It was begun, so it goes on; a server that is gone shows itself before the time is over.
+    if (isUnanswered(error) && Date.now() >= until) return undefined;
     throw error;
   }
 }

@@ -58,6 +58,8 @@ export interface Host {
   readonly pools: readonly PoolId[];
   readonly networks: readonly string[];
   readonly fenceLevels: readonly FenceLevel[];
+  /** What its manager (vCenter) calls it, where that is another name than its id. */
+  readonly managedAs?: string;
   /** Its neighbours are asked whether they reach it there: silent towards VMedic alone, it is not dead. */
   readonly management?: HostAddress;
   /** The vCenter through which alone it can be asked. */

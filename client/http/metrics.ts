@@ -3,8 +3,10 @@
  * this process itself does (requests, its own health) is counted in it.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type MetricObject, Registry } from 'prom-client';
+import { effectiveMode } from '../../domain/armed';
 import { defaultTaskQueue, powerQueue } from '../../workflows/inputs';
 import type { OutcomeFigures } from '../../activities/ports';
+import type { VmRecord } from '../../domain/records';
 import type { HttpDoor } from './door';
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -65,13 +67,15 @@ export async function metricsText(door: HttpDoor): Promise<string> {
 
 async function inventoryMetrics(door: HttpDoor, registry: Registry): Promise<void> {
   const { inventory, fleet } = door;
-  const [hosts, vms, open, alerts, figures, owed] = await Promise.all([
+  const [hosts, vms, open, alerts, figures, owed, claim, switches] = await Promise.all([
     inventory.hosts(),
     inventory.vms(),
     inventory.incidents({ open: true }),
     inventory.alerts({ open: true }),
     inventory.outcomeFigures(outcomeBoundsSeconds),
     inventory.owedDeliveries(),
+    inventory.fleetClaim(),
+    inventory.switches(),
   ]);
   const gauge = counting(registry);
   const declared = fleet.clusters.flatMap((c) => c.hosts);
@@ -104,11 +108,14 @@ async function inventoryMetrics(door: HttpDoor, registry: Registry): Promise<voi
   ]);
   const modes = new Gauge({
     name: 'vmedic_cluster_mode',
-    help: '1 for the mode that each cluster is in.',
+    help: '1 for the mode that each cluster is in at this moment: observe while it is disarmed, whatever the config says.',
     labelNames: ['cluster', 'mode'],
     registers: [registry],
   });
-  for (const { id, mode } of fleet.clusters) modes.set({ cluster: id, mode }, 1);
+  for (const cluster of fleet.clusters) {
+    const own = hosts.filter((h) => h.clusterId === cluster.id);
+    modes.set({ cluster: cluster.id, mode: effectiveMode(cluster, own, claim, switches).mode }, 1);
+  }
   const waiting = new Gauge({
     name: 'vmedic_deliveries_owed',
     help: 'Messages not delivered yet, by channel.',
@@ -126,7 +133,7 @@ async function inventoryMetrics(door: HttpDoor, registry: Registry): Promise<voi
     oldest.set({ channel }, Math.max(0, (Date.now() - Date.parse(oldestAt)) / 1000));
   }
   await deviceMetrics(door, registry);
-  await readinessMetrics(door, registry);
+  await readinessMetrics(door, vms, registry);
   registry.registerMetric(durations(figures) as never);
 }
 
@@ -146,11 +153,16 @@ function counting(registry: Registry) {
 }
 
 /** Would each VM come back: as the last check of its cluster found. */
-async function readinessMetrics({ fleet, inventory }: HttpDoor, registry: Registry): Promise<void> {
+async function readinessMetrics(
+  { fleet, inventory }: HttpDoor,
+  vms: readonly VmRecord[],
+  registry: Registry,
+): Promise<void> {
+  const priorities = new Map(vms.map((v) => [v.vmId, v.priority]));
   const ready = new Gauge({
     name: 'vmedic_readiness_vms',
     help: 'VMs by what would become of them if their host failed now, as checked last.',
-    labelNames: ['cluster', 'verdict'],
+    labelNames: ['cluster', 'priority', 'verdict'],
     registers: [registry],
   });
   const checked = new Gauge({
@@ -163,7 +175,9 @@ async function readinessMetrics({ fleet, inventory }: HttpDoor, registry: Regist
     const report = await inventory.readiness(id);
     if (report === undefined) continue;
     checked.set({ cluster: id }, Date.parse(report.at) / 1000);
-    for (const vm of report.vms) ready.inc({ cluster: id, verdict: vm.verdict });
+    for (const { vmId, verdict } of report.vms)
+      // One that is gone since the check has no priority any more, and would otherwise be left out of the sum.
+      ready.inc({ cluster: id, priority: String(priorities.get(vmId) ?? 'unknown'), verdict });
   }
 }
 

@@ -14,7 +14,8 @@ const problemSays: Readonly<Record<number, string>> = {
   413: 'The body is too large.',
   415: 'The body is of a form that is not understood.',
   422: 'The Idempotency-Key belongs to another request.',
-  429: 'Too many requests from this address.',
+  429: 'Too many requests from this address; Retry-After says when to ask again.',
+  500: 'A defect of VMedic; its log has the rest under the request id.',
   503: 'A part of VMedic does not answer; ask again.',
 };
 
@@ -26,13 +27,15 @@ const ref = (schema: z.ZodType): Json => {
 
 /** Which problems a route may answer with follows from what it has. */
 function problemsOf(route: Route): number[] {
-  const all = new Set<number>([429, ...(route.problems ?? [])]);
+  const all = new Set<number>([429, 500, ...(route.problems ?? [])]);
   const add = (...statuses: number[]): void => statuses.forEach((s) => all.add(s));
   if (route.needs !== 'nobody') add(401, 503);
   if (route.needs !== 'nobody' && route.needs !== 'sender') add(403);
   if (route.params !== undefined) add(400, 404);
   if (route.query !== undefined) add(400);
-  if (route.method === 'post') add(400, 409, 413, 415, 422);
+  if (route.method === 'post') add(400, 409, 413, 415);
+  // Signed messages have ids of their own, and no keys.
+  if (route.method === 'post' && route.needs !== 'sender') add(422);
   return [...all].sort((a, b) => a - b);
 }
 

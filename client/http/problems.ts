@@ -101,8 +101,9 @@ function unanswered(cause: unknown): Problem {
 /** What the web framework refuses before a route is reached: bodies too large, of another form, or broken. */
 function ofFastify(error: unknown): Problem | undefined {
   const { code, statusCode, message } = error as Partial<FastifyError>;
-  if (code === undefined || statusCode === undefined || statusCode >= 500) return undefined;
+  // The rate limit's error has a status alone.
   if (statusCode === 429) return new Problem(429, 'TOO_MANY_REQUESTS', message ?? '', { cause: error });
+  if (code === undefined || statusCode === undefined || statusCode >= 500) return undefined;
   return new Problem(titles[statusCode] === undefined ? 400 : statusCode, code, message ?? '', {
     cause: error,
   });

@@ -98,6 +98,13 @@ export const moveFileBody = named(
   }),
 );
 export const saidBody = named('Said', z.strictObject({ reason, onBehalfOf }));
+export const acknowledgeBody = named(
+  'Acknowledgement',
+  z.strictObject({
+    ...saidBody.shape,
+    key: nameText.meta({ description: 'As GET /v1/alerts and each message tell it.', example: 'blind:lab' }),
+  }),
+);
 export const resolveBody = named(
   'Resolution',
   z.strictObject({
@@ -274,7 +281,20 @@ export const started = named(
   }),
 );
 
+export const locksReleased = named(
+  'LocksReleased',
+  z.object({
+    answer: z.enum(['incident-resumed', 'released', 'rehearsed', 'blocked', 'under-way']),
+    incidentId: z.string(),
+    workflowId: z.string().optional(),
+    sentences: z.array(z.string()),
+    next: z.array(z.string()).optional().meta({ description: 'What moves each of them on, when blocked.' }),
+  }),
+);
+
 export const stopping = named('Stopping', z.object({ workflowId: z.string(), runId: z.string() }));
+
+export const acknowledged = named('Acknowledged', z.object({ key: z.string(), acknowledged: z.int() }));
 
 export const ordered = named('Ordered', z.object({ incidentId: z.string(), answer: z.string() }));
 

@@ -39,7 +39,8 @@ async function answerTo(
   const caller = needs === 'nobody' || needs === 'sender' ? anybody : await admit(door, needs, request);
   const asked: AnyAsked = { ...parsed(route, request), caller, request, reply };
   const act = (): Promise<Answer | typeof writtenAlready> => audited(door, route, asked);
-  const key = route.method === 'post' ? idempotencyKey(request) : undefined;
+  // Who signed a message is known only in its handler, which drops repeats by the message's own id: a stranger shall leave no row.
+  const key = route.method === 'post' && needs !== 'sender' ? idempotencyKey(request) : undefined;
   const answer = key === undefined ? await act() : await once(door, key, asked, act);
   if (answer === writtenAlready) return reply;
   void reply.code(answer.status).headers({ ...answer.headers });

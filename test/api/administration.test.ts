@@ -33,6 +33,10 @@ it('disarmed, nothing new is started; an approver arms it again', async () => {
     well: false,
     clusters: [{ now: 'observe', why: expect.any(String) }],
   });
+  const [cluster] = system.fleet.clusters;
+  expect((await api.get('/metrics')).text).toContain(
+    `vmedic_cluster_mode{cluster="${cluster?.id}",mode="observe"} 1`,
+  );
   expect((await api.post('/v1/arm', { body: because })).status).toBe(403);
   expect((await api.post('/v1/arm', { as: 'approver', body: because })).body).toEqual({
     what: 'fleet',
@@ -68,4 +72,18 @@ it('a host goes into maintenance and comes back, and a VM is protected or not', 
     expect((await api.get(`/v1/vms/${vm}`)).body['protected']).toBe(is);
     expect(await newestRow()).toMatchObject({ action: act, via: 'api', answer: 'done' });
   }
+});
+
+it('an alert of no incident is acknowledged by its key, once; one that is not open is not', async () => {
+  const { inventory } = api.system;
+  await inventory.raiseAlert({
+    ...{ key: 'blind:one', severity: 'critical', sentence: 'nobody answers', nextCommand: undefined },
+    ...{ incidentId: undefined, raisedAt: new Date().toISOString() },
+  });
+  const say = (key: string) => api.post('/v1/alerts/acknowledge', { body: { ...because, key } });
+  expect(await say('blind:one')).toMatchObject({ status: 200, body: { acknowledged: 1 } });
+  expect((await say('blind:one')).body['acknowledged']).toBe(0);
+  expect(await newestRow()).toMatchObject({ action: 'acknowledge', target: 'blind:one', answer: '200' });
+  expect(await inventory.alerts({ open: true })).toMatchObject([{ acknowledgedBy: 'ada (by the-operator)' }]);
+  expect(await say('blind:two')).toMatchObject({ status: 404, body: { code: 'UNKNOWN_ALERT' } });
 });

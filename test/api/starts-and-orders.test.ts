@@ -46,6 +46,11 @@ describe('a start', () => {
     expect(await ended(id, workflowIds.host(host))).toMatchObject({ result: { outcome: 'recovered' } });
     const trigger = (await api.get(`/v1/incidents/${id}`)).body['triggers'];
     expect(trigger).toMatchObject([{ source: 'api', by: 'the-operator' }, { source: 'api' }]);
+    // It is proven off, so what it may still hold can be released anew; of a host that lives, nothing is.
+    const release = (letter: string) =>
+      api.post(`/v1/hosts/${system.host(letter)}/release-locks`, { body: because });
+    expect(await release('a')).toMatchObject({ status: 200, body: { answer: 'released', incidentId: id } });
+    expect(await release('b')).toMatchObject({ status: 409, body: { code: 'NO_EVIDENCE' } });
   });
 
   it('as a rehearsal touches nothing, and its run tells what would be done', async () => {

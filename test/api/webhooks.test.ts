@@ -100,6 +100,9 @@ describe('on a cluster that may act by itself', () => {
     expect(ended.outcome).toBe('recovered');
     expect(ended.triggers.filter((t) => t.source === 'webhook')).toHaveLength(1 + vms.length);
     expect(await system.inventory.incidents()).toHaveLength(1);
+    const trail = await system.inventory.auditTrail({ limit: 100 });
+    for (const { name } of vms)
+      expect(trail).toContainEqual(expect.objectContaining({ target: name, via: 'webhook', answer: 'same' }));
   });
 
   describe('a signed message', () => {

@@ -33,6 +33,12 @@ it('takes ESXi hosts, their vCenter and datastores as they are: negative control
   expect(await sentences(config())).toBe('');
 });
 
+it('knows a host by what vCenter calls it, too', async () => {
+  const loaded = await checkConfig(stringify(config()), '/tmp/vmedic.yaml');
+  if (!loaded.ok) throw new Error(loaded.problems.map(problemText).join());
+  expect(fleetOf(loaded.config).clusters[0]?.hosts[0]?.managedAs).toBe('esx1.example');
+});
+
 it('takes an NFS datastore without a strategy for NFS servers, and warns of nothing', async () => {
   expect(await sentences(config({ pools: [pool({ type: 'nfs' })] }))).toBe('');
 });

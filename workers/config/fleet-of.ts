@@ -100,6 +100,8 @@ function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
     capacity: written.capacity,
     pools: (written.pools ?? []).map(poolId),
     networks: written.networks ?? [],
+    ...(written.hypervisor.driver === 'vsphere' &&
+      written.hypervisor.name !== undefined && { managedAs: written.hypervisor.name }),
     ...(written.management !== undefined && {
       management: { address: written.management.address, port: written.management.port ?? 22 },
     }),

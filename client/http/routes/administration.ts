@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { clusterId } from '../../../domain/ids';
 import { Administration, type ByHand } from '../../administration';
 import { knownHost, knownVm } from '../../known';
+import { releaseLocksOf } from '../../release-locks';
 import { type HttpDoor, withRecoveries } from '../door';
 import { type Answer, type Asked, route, type Route } from '../route';
-import { idField, named, nameText, saidBody, startBody, started } from '../schemas';
+import { idField, locksReleased, named, nameText, saidBody, startBody, started } from '../schemas';
 import { onBehalf } from '../serve';
 import { answerOf } from './starts';
 
@@ -27,6 +28,9 @@ const byHand = (asked: Asked<unknown, unknown, { reason: string }>): ByHand => (
 const administration = (door: HttpDoor): Administration => new Administration(door.inventory, door.fleet);
 
 const done = (what: string, is: string): Answer => ({ status: 200, body: { what, is } });
+
+/** Most releases are a second or two; a request is not kept open for a server that hangs. */
+const releaseMs = 10_000;
 
 export const administrationRoutes: readonly Route[] = [
   // To stop is always allowed to whoever may start; to let VMedic act again takes the one who answers for it.
@@ -76,6 +80,50 @@ export const administrationRoutes: readonly Route[] = [
       },
     }),
   ),
+  route({
+    ...{ method: 'post', path: '/v1/hosts/{host}/release-locks', tag: 'hosts', needs: 'operator' },
+    summary:
+      'Free what a host that is proven off still holds on storage: its locks, and those of nobody else',
+    params: z.object({ host: nameText }),
+    body: startBody,
+    answers: {
+      200: { says: 'What became of it; `blocked` names why not.', schema: locksReleased },
+      202: { says: 'It is not over yet; Location is the run that follows it.', schema: locksReleased },
+    },
+    change: ({ params, body }) => ({
+      ...{ action: `releaseLocks${body.rehearse === true ? ' (rehearsal)' : ''}` },
+      ...{ target: params.host, reason: body.reason },
+    }),
+    async handle(asked, door) {
+      const { client, settings } = await door.temporal();
+      const { inventory, fleet, taskQueue } = door;
+      const to = { client, inventory, fleet, address: settings.address, patienceMs: releaseMs };
+      const request = { source: 'api', by: onBehalf(asked), reason: asked.body.reason } as const;
+      const given = await releaseLocksOf(
+        taskQueue === undefined ? to : { ...to, taskQueue },
+        asked.params.host,
+        { ...request, rehearse: asked.body.rehearse === true },
+      );
+      const { answer, incidentId } = given;
+      if (given.answer === 'incident-resumed')
+        return { status: 200, body: { answer, incidentId, sentences: [given.sentence] } };
+      const { workflowId } = given;
+      if (given.answer === 'under-way')
+        return {
+          ...{ status: 202, body: { answer, incidentId, workflowId, sentences: [] } },
+          headers: { location: `/v1/runs/${encodeURIComponent(workflowId)}` },
+        };
+      const { result } = given;
+      return {
+        status: 200,
+        body: {
+          ...{ answer, incidentId, workflowId },
+          sentences: result.kind === 'free' ? result.sentences : result.faults.map((f) => f.sentence),
+          ...(result.kind === 'blocked' && { next: result.faults.map((f) => f.next) }),
+        },
+      };
+    },
+  }),
   route({
     ...{ method: 'post', path: '/v1/hosts/{host}/readmit', tag: 'hosts', needs: 'operator' },
     summary: 'Let a host that came back take VMs again, once stale definitions are gone and autostart is off',

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import type { Role } from '../../../domain/access';
 import type { IncidentId } from '../../../domain/ids';
 import { knownIncident, knownVm } from '../../known';
+import { acknowledgeAlert } from '../../acknowledge';
 import { giveOrder, type Order } from '../../orders';
 import type { HttpDoor } from '../door';
 import { type Answer, route, type Route } from '../route';
-import { nameText, ordered, resolveBody, saidBody } from '../schemas';
+import { acknowledgeBody, acknowledged, nameText, ordered, resolveBody, saidBody } from '../schemas';
 import { onBehalf } from '../serve';
 
 const params = z.object({ incident: nameText });
@@ -109,6 +110,19 @@ export const orderRoutes: readonly Route[] = [
       const count = await door.inventory.acknowledgeAlerts({ incidentId: incident as IncidentId }, by, at);
       const answer = count === 0 ? 'nothing was waiting to be acknowledged' : `${count} alerts acknowledged`;
       return { status: 200, body: { incidentId: incident, answer } };
+    },
+  }),
+  route({
+    ...{ method: 'post', path: '/v1/alerts/acknowledge', tag: 'alerts', needs: 'operator' },
+    summary: 'The same of one alert by its key, whether it belongs to an incident or to none',
+    problems: [404],
+    body: acknowledgeBody,
+    answers: { 200: { says: 'Nobody is paged again about it.', schema: acknowledged } },
+    change: ({ body }) => ({ action: 'acknowledge', target: body.key, reason: body.reason }),
+    handle: async (asked, door) => {
+      const { key } = asked.body;
+      const count = await acknowledgeAlert(door.inventory, key, onBehalf(asked));
+      return { status: 200, body: { key, acknowledged: count } };
     },
   }),
 ];

@@ -61,7 +61,7 @@ export const webhookRoutes: readonly Route[] = [
     body: vcenterBody,
     bodyForm: 'form',
     async handle({ body, caller, request }, door) {
-      const report = reportOfAlarm(body, new Date());
+      const report = reportOfAlarm(body, new Date(), door.fleet);
       if (report !== undefined)
         return {
           status: 200,

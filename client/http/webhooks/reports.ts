@@ -60,7 +60,11 @@ async function heed(door: HttpDoor, sender: Sender, report: Report): Promise<Hee
   const about = `${kind} ${name}`;
   try {
     const subject = await subjectOf(door, report);
-    if (subject.hostIncident !== undefined) return await join(door, sender, report, subject.hostIncident);
+    const { hostIncident } = subject;
+    if (hostIncident !== undefined)
+      return await audited(door, sender, report, subject.mode, () =>
+        join(door, sender, report, hostIncident),
+      );
     const request = requestOf(sender, report, subject.mode);
     return await audited(door, sender, report, subject.mode, async () => {
       const answer = await withRecoveries(door, (to) =>

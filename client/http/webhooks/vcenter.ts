@@ -1,5 +1,6 @@
 /** What a vCenter alarm's "run script" action has in its environment (VMWARE_ALARM_*), posted as a form. */
 import { z } from 'zod';
+import type { Fleet } from '../../../domain/fleet';
 import { named } from '../schemas';
 import type { Report } from './reports';
 
@@ -23,12 +24,13 @@ export const vcenterBody = named(
 type Alarm = z.output<typeof vcenterBody>;
 
 /** Undefined unless the alarm turned red: everything else VMedic sees for itself. Pure. */
-export function reportOfAlarm(alarm: Alarm, now: Date): Report | undefined {
+export function reportOfAlarm(alarm: Alarm, now: Date, fleet: Fleet): Report | undefined {
   if (alarm.VMWARE_ALARM_NEWSTATUS !== 'Red') return undefined;
   const id = alarm.VMWARE_ALARM_TARGET_ID;
+  const name = alarm.VMWARE_ALARM_TARGET_NAME.slice(0, 255);
   const summary = alarm.VMWARE_ALARM_TRIGGERINGSUMMARY ?? alarm.VMWARE_ALARM_ALARMVALUE ?? '';
   return {
-    about: { kind: id.startsWith('vm-') ? 'vm' : 'host', name: alarm.VMWARE_ALARM_TARGET_NAME.slice(0, 255) },
+    about: id.startsWith('vm-') ? { kind: 'vm', name } : { kind: 'host', name: hostNamed(fleet, name) },
     reason: `vCenter: ${alarm.VMWARE_ALARM_NAME}${summary === '' ? '' : `: ${summary}`}`
       .replace(/\s+/g, ' ')
       .slice(0, 500),
@@ -36,3 +38,7 @@ export function reportOfAlarm(alarm: Alarm, now: Date): Report | undefined {
     key: `vcenter:${alarm.VMWARE_ALARM_NAME}:${id}:${now.toISOString().slice(0, 16)}`,
   };
 }
+
+/** vCenter says its own name of a host; the config may give it another id. */
+const hostNamed = (fleet: Fleet, name: string): string =>
+  fleet.clusters.flatMap((c) => c.hosts).find((h) => h.managedAs === name)?.id ?? name;
