@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { addAlertCommands } from './commands/alert';
 import { addArmCommands } from './commands/arm';
 import { addConfigCommands } from './commands/config';
 import { addDemoCommand } from './commands/demo';
@@ -71,6 +72,7 @@ export function buildProgram(state: Program): Command {
   addVmCommands(program, state);
   addVolumeCommands(program, state);
   addIncidentCommands(program, state);
+  addAlertCommands(program, state);
   addReadinessCommand(program, state);
   addArmCommands(program, state);
   addUpCommands(program, state);

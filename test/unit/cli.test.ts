@@ -234,6 +234,7 @@ describe('every command', () => {
           'disarm',
           'readiness',
         ],
+        ...['alert list', 'alert acknowledge'],
         ...['server', 'setup', 'token create', 'token list', 'token revoke'],
         ...['acknowledge', 'export', 'verify'].map((n) => `incident ${n}`),
         ...['list', 'show', 'watch', 'attest-fenced', 'approve', 'hold', 'resume', 'resolve', 'abort'].map(

@@ -19,6 +19,7 @@ import {
   startOptions,
   text,
 } from '../command';
+import { saysIfDisarmed } from '../disarmed';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table } from '../show';
 import { conclude } from '../wait';
@@ -33,13 +34,13 @@ export function addHostCommands(program: Command, state: Program): void {
     summary: 'every host, how it stands and what runs there',
     examples: ['vmedic host list', 'vmedic host list --cluster lab --json'],
     options: [new Option('--cluster <id>', 'only this cluster')],
-    run: list,
+    run: saysIfDisarmed(list),
   });
   addCommand(host, state, {
     usage: 'show <host>',
     summary: 'one host: standing, fence levels, evidence, VMs, incidents',
     examples: ['vmedic host show hv-a'],
-    run: show,
+    run: saysIfDisarmed(show),
   });
   addCommand(host, state, {
     usage: 'recover <host>',
@@ -147,6 +148,8 @@ async function releaseLocks(context: Context): Promise<ExitCode> {
     );
     return exitCodes.done;
   }
+  // Without an end to its patience it hears what became of it.
+  if (answer.answer === 'under-way') return exitCodes.waits;
   const { result } = answer;
   if (result.kind === 'free') {
     out.result(

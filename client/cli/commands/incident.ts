@@ -5,6 +5,7 @@ import { knownHost, knownIncident, knownVm } from '../../known';
 import { giveOrder, type Order } from '../../orders';
 import { audited } from '../audited';
 import { addCommand, addGroup, argument, askingOptions, type Context, type Program, text } from '../command';
+import { saysIfDisarmed } from '../disarmed';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table, timelineLine } from '../show';
 import { codeOf, followLive, linkTo } from '../wait';
@@ -30,19 +31,19 @@ export function addIncidentCommands(program: Command, state: Program): void {
       new Option('--host <id>', 'only this host'),
       new Option('--limit <n>', 'at most so many').default(20).argParser(wholeNumber),
     ],
-    run: list,
+    run: saysIfDisarmed(list),
   });
   addCommand(incident, state, {
     usage: 'show <incident>',
     summary: 'the timeline: what was seen, decided and done, with the evidence',
     examples: ['vmedic incident show host-hv-a-1', 'vmedic incident show host-hv-a-1 --json'],
-    run: show,
+    run: saysIfDisarmed(show),
   });
   addCommand(incident, state, {
     usage: 'watch <incident>',
     summary: 'the timeline as it grows, to its end',
     examples: ['vmedic incident watch host-hv-a-1'],
-    run: watch,
+    run: saysIfDisarmed(watch),
   });
   addOrder(
     incident,

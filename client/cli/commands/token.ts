@@ -1,13 +1,12 @@
 import { closeSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { isRole, roles, type Role, type TokenRecord } from '../../../domain/access';
 import { isId } from '../../../domain/ids';
 import { Refusal } from '../../errors';
 import { makeToken } from '../../tokens';
-import { addCommand, addGroup, argument, type Context, type Program, text } from '../command';
+import { audited } from '../audited';
+import { addCommand, addGroup, argument, askingOptions, type Context, type Program, text } from '../command';
 import { exitCodes, type ExitCode } from '../exit-codes';
-import { whoAmI } from '../io';
 import { since, table } from '../show';
 
 export function addTokenCommands(program: Command, state: Program): void {
@@ -34,6 +33,7 @@ export function addTokenCommands(program: Command, state: Program): void {
         'write it to this file (readable by its owner only) instead of showing it',
       ),
       new Option('--if-absent', 'do nothing when a valid token of this name is there'),
+      ...askingOptions(state.io, 'optional'),
     ],
     run: create,
   });
@@ -46,7 +46,8 @@ export function addTokenCommands(program: Command, state: Program): void {
   addCommand(token, state, {
     usage: 'revoke <name>',
     summary: 'make a token worthless from now on; by its name or id',
-    examples: ['vmedic token revoke grafana'],
+    examples: ['vmedic token revoke grafana --reason "its machine was sold"'],
+    options: askingOptions(state.io, 'optional'),
     run: revoke,
   });
 }
@@ -68,7 +69,7 @@ async function create(context: Context): Promise<ExitCode> {
       'letters, digits, dots, dashes',
     );
   const { inventory } = await context.session();
-  const by = whoAmI(context.io.env);
+  const by = text(context, 'by');
   const lasts = context.flags['expires'];
   const expiresAt =
     typeof lasts === 'number' ? new Date(Date.now() + lasts * 86_400_000).toISOString() : undefined;
@@ -78,7 +79,12 @@ async function create(context: Context): Promise<ExitCode> {
   // whole when the name is taken.
   const handle = file === undefined ? undefined : openSync(file, 'a', 0o600);
   try {
-    const made = await inventory.createToken(record);
+    const made = await audited(
+      context,
+      { action: `token create (${role})`, target: name },
+      () => inventory.createToken(record),
+      (answer) => answer,
+    );
     if (made === 'name-taken') return await taken(context, name);
     if (handle !== undefined) {
       ftruncateSync(handle);
@@ -87,7 +93,6 @@ async function create(context: Context): Promise<ExitCode> {
   } finally {
     if (handle !== undefined) closeSync(handle);
   }
-  await note(context, `token create (${role})`, name, 'created');
   const { digest: _, ...shown } = record;
   context.out.result(
     { ...shown, ...(file === undefined ? { token: secret } : { file }) },
@@ -147,18 +152,14 @@ async function list(context: Context): Promise<ExitCode> {
 async function revoke(context: Context): Promise<ExitCode> {
   const name = argument(context, 0);
   const { inventory } = await context.session();
-  const answer = await inventory.revokeToken(name, whoAmI(context.io.env), new Date().toISOString());
+  const answer = await audited(
+    context,
+    { action: 'token revoke', target: name },
+    () => inventory.revokeToken(name, text(context, 'by'), new Date().toISOString()),
+    (given) => given,
+  );
   if (answer === 'not-valid')
     throw new Refusal('usage', 'UNKNOWN_TOKEN', `There is no valid token ${name}`, 'vmedic token list');
-  await note(context, 'token revoke', name, 'revoked');
   context.out.result({ name, answer }, `The token of ${name} is worthless now.`);
   return exitCodes.done;
-}
-
-async function note(context: Context, action: string, target: string, answer: string): Promise<void> {
-  const { inventory } = await context.session();
-  await inventory.noteAudit({
-    ...{ at: new Date().toISOString(), who: whoAmI(context.io.env), via: 'command-line', origin: hostname() },
-    ...{ action, target, reason: 'asked for on the command line', answer, requestId: undefined },
-  });
 }

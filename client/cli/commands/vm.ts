@@ -16,6 +16,7 @@ import {
   startOptions,
   text,
 } from '../command';
+import { saysIfDisarmed } from '../disarmed';
 import { exitCodes, type ExitCode } from '../exit-codes';
 import { facts, incidentStanding, since, table } from '../show';
 import { conclude } from '../wait';
@@ -31,13 +32,13 @@ export function addVmCommands(program: Command, state: Program): void {
     summary: 'every VM, where it runs and what is wanted of it',
     examples: ['vmedic vm list', 'vmedic vm list --host hv-a --json'],
     options: [new Option('--host <id>', 'only VMs recorded on this host')],
-    run: list,
+    run: saysIfDisarmed(list),
   });
   addCommand(vm, state, {
     usage: 'show <vm>',
     summary: 'one VM, by name or UUID: state, disks, definition, incidents',
     examples: ['vmedic vm show web-1'],
-    run: show,
+    run: saysIfDisarmed(show),
   });
   addCommand(vm, state, {
     usage: 'restart <vm>',
