@@ -8,6 +8,7 @@ import {
   evidenceIsFresh,
   type FenceEvidence,
   isRefused,
+  readAnew,
 } from '../domain/evidence';
 import { DriverFault, type Fault, fault } from '../domain/faults';
 import type { FenceDevice, FenceLevel, Host } from '../domain/fleet';
@@ -345,8 +346,9 @@ async function refresh(env: Environment, aged: FenceEvidence): Promise<FenceEvid
       detail: `${on.deviceId} now reads "on"`,
     });
   const facts = { id: evidenceId(aged.incidentId, Date.now()), hostId: host.id, incidentId: aged.incidentId };
-  const evidence = evidenceFromReadings(facts, level, readings);
-  if (isRefused(evidence)) throw new DriverFault('EVIDENCE_AGED', { host: host.id });
+  const read = evidenceFromReadings(facts, level, readings);
+  if (isRefused(read)) throw new DriverFault('EVIDENCE_AGED', { host: host.id });
+  const evidence = readAnew(aged, read);
   await env.inventory.storeEvidence(evidence);
   const sentence = `${host.id} is still off`;
   await tell(env, aged.incidentId, `evidence-${evidence.id}`, 'evidence', sentence, { evidence });

@@ -35,6 +35,8 @@ export interface ObservedOff extends EvidenceFacts {
   readonly readings: readonly PowerReading[];
   /** The oldest of its readings: an age is as good as its worst part. */
   readonly observedAt: Timestamp;
+  /** Of a proof read anew: when the host was first seen off. */
+  readonly offSince?: Timestamp;
 }
 
 export interface Attested extends EvidenceFacts {
@@ -93,6 +95,16 @@ export function evidenceFromAttestation(
     observedAt: said.at,
   } as unknown as FenceEvidence;
 }
+
+/** When the host was first seen off. It stays as it was however often the proof is read anew, so that a wait counted from it comes to its end. */
+export const offSince = (evidence: FenceEvidence): Timestamp =>
+  (evidence.method === 'observed-off' ? evidence.offSince : undefined) ?? evidence.observedAt;
+
+/** The same proof, read anew. */
+export const readAnew = (before: FenceEvidence, again: FenceEvidence): FenceEvidence => ({
+  ...again,
+  offSince: offSince(before),
+});
 
 /** Whether the evidence may still be acted on at `now`, or the power must be read again first. */
 export function evidenceIsFresh(evidence: FenceEvidence, nowMs: number): boolean {

@@ -7,7 +7,17 @@ const head = `
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/sbin:/sbin
 marks=/run/vmedic/lvm
-state() { lvs --noheadings -o lv_active "$1" 2>/dev/null | tr -d ' '; }
+# Its state, or the end of the script: a line of LVM's that does not name the volume says nothing of it. Its return code is not asked, since a
+# group with a missing disk may be told of with an error as well.
+state() {
+  said=$(lvs --noheadings --separator : -o lv_uuid,lv_active "$1" | tr -d ' ')
+  case $said in
+    "$2:unknown") ;;
+    "$2:"*) echo "\${said#*:}"; return ;;
+  esac
+  echo "LVM did not say whether $1 is active" >&2
+  exit 5
+}
 `;
 
 /**
@@ -15,14 +25,14 @@ state() { lvs --noheadings -o lv_active "$1" 2>/dev/null | tr -d ' '; }
  * the device is there, and `mine=yes` when it is active by our hand. The return code of lvchange says nothing: 0 may have activated nothing.
  */
 export const activateScript = `${head}
-before=$(state "$1")
+before=$(state "$1" "$2") || exit 5
 echo "before=$before"
 mark="$marks/$2"
 if [ "$before" != active ]; then
   mkdir -p "$marks" && : >"$mark" || { echo "no mark can be written in $marks" >&2; exit 3; }
   lvchange "$3" "$1" >/dev/null || :
 fi
-after=$(state "$1")
+after=$(state "$1" "$2") || exit 5
 echo "after=$after"
 [ "$after" = active ] || rm -f "$mark"
 tries=0
@@ -33,12 +43,16 @@ done
 [ ! -e "$mark" ] || echo mine=yes
 `;
 
-/** Arguments: GROUP/VOLUME, the volume's uuid. Does nothing without our mark. Prints `after=` and the reason when it stays active. */
+/**
+ * Arguments: GROUP/VOLUME, the volume's uuid. Does nothing without our mark. Prints `after=` and the reason when it stays active. Fails, and
+ * leaves the mark, when LVM does not say how the volume is.
+ */
 export const deactivateScript = `${head}
 mark="$marks/$2"
 [ -e "$mark" ] || { echo after=; exit 0; }
-if [ "$(state "$1")" = active ]; then lvchange -an "$1" || :; fi
-after=$(state "$1")
+before=$(state "$1" "$2") || exit 5
+if [ "$before" = active ]; then lvchange -an "$1" || :; fi
+after=$(state "$1" "$2") || exit 5
 echo "after=$after"
 [ "$after" = active ] || rm -f "$mark"
 `;

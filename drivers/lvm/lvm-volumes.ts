@@ -91,8 +91,10 @@ class Lvm implements VolumesPort {
       if (volume === undefined) continue;
       const args = [`${volume.groupName}/${volume.name}`, volume.uuid];
       const end = await this.asRoot(host, deactivateScript, args, this.deadlines.actMs, signal);
-      if (valuesIn(end.stdout).get('after') === 'active')
-        throw notTakenBack(host, `${path} stays active: ${lastLine(end.stderr)}`);
+      const after = valuesIn(end.stdout).get('after');
+      if (end.code !== 0 || after === undefined)
+        throw notTakenBack(host, `whether ${path} is inactive could not be read: ${lastLine(end.stderr)}`);
+      if (after === 'active') throw notTakenBack(host, `${path} stays active: ${lastLine(end.stderr)}`);
     }
   }
 
@@ -157,6 +159,8 @@ class Lvm implements VolumesPort {
     const said = valuesIn(end.stdout);
     const why =
       lastLine(end.stderr) || 'lvchange said nothing (volume_list or activation skip may forbid it)';
+    if (said.get('after') === undefined)
+      throw new DriverFault('HOST_COMMAND_FAILED', { host, detail: `/dev/${name}: ${why}` });
     if (said.get('after') !== 'active') throw new NotReady(`/dev/${name} stays inactive: ${why}`);
     if (said.get('node') !== 'yes')
       throw new NotReady(`/dev/${name} is active and has no device: does udev run?`);

@@ -1,5 +1,5 @@
 /** NFSv4 clients of a Linux server, with the state that each holds (nfsd's `clients` folder, since Linux 5.3). */
-import { type FileIdentity, identityOf, lockOf } from './lock-table';
+import { type FileIdentity, identityOf, type LockedRange, lockOf } from './lock-table';
 
 export interface NfsClient {
   readonly id: string;
@@ -14,8 +14,8 @@ export interface NfsClient {
 export interface ClientTable {
   readonly files: readonly (FileIdentity | undefined)[];
   readonly clients: readonly NfsClient[];
-  /** Files of which a byte is locked at all: a client's lock state outlives its locks. */
-  readonly locked: readonly FileIdentity[];
+  /** What is locked at all, by whomever: a client's lock state outlives its locks, and not everybody who locks is an NFSv4 client. */
+  readonly locked: readonly LockedRange[];
   readonly leaseSeconds: number;
 }
 
@@ -27,10 +27,10 @@ for client in /proc/fs/nfsd/clients/*/; do
   id=\${client%/}
   [ -d "$client" ] || continue
   echo "client \${id##*/}"
-  sed 's/^/info /' "$client/info" 2>/dev/null
-  sed 's/^/state /' "$client/states" 2>/dev/null
+  # A client that went meanwhile holds nothing; one that is there and cannot be read may hold everything.
+  sed 's/^/info /' "$client/info" && sed 's/^/state /' "$client/states" || [ ! -d "$client" ] || exit 4
 done
-sed 's/^/lock /' /proc/locks
+sed 's/^/lock /' /proc/locks || exit 4
 echo complete
 `;
 
@@ -43,7 +43,7 @@ address=$1
 shift
 for id in "$@"; do
   client=/proc/fs/nfsd/clients/$id
-  grep -qF "address: \\"$address:" "$client/info" 2>/dev/null || continue
+  grep -qF -e "address: \\"$address:" -e "address: \\"[$address]:" "$client/info" 2>/dev/null || continue
   echo expire >"$client/ctl" || exit 4
 done
 `;
@@ -53,7 +53,7 @@ export function clientsFrom(printed: string): ClientTable {
   const lines = printed.trimEnd().split('\n');
   if (lines.at(-1) !== 'complete') throw new Error('the list of NFSv4 clients was cut short');
   const files: (FileIdentity | undefined)[] = [];
-  const locked: FileIdentity[] = [];
+  const locked: LockedRange[] = [];
   const clients: { -readonly [K in keyof NfsClient]: NfsClient[K] }[] = [];
   let leaseSeconds = 90;
   for (const line of lines) {
@@ -64,7 +64,7 @@ export function clientsFrom(printed: string): ClientTable {
       const [device, inode] = rest.split(' ');
       files.push(identityOf(device ?? '-', inode ?? '-'));
     } else if (kind === 'lease') leaseSeconds = Number(rest);
-    else if (kind === 'lock') locked.push(...lockOf(rest.split(/\s+/)).map((l) => l.file));
+    else if (kind === 'lock') locked.push(...lockOf(rest.split(/\s+/)));
     else if (kind === 'client') clients.push({ id: rest, address: '', name: '', status: '', locks: [] });
     else if (kind === 'info' && last !== undefined) noteInfo(last, rest);
     else if (kind === 'state' && last !== undefined) last.locks = [...last.locks, ...lockIn(rest)];

@@ -9,6 +9,8 @@ export interface FileIdentity {
 export interface LockedRange {
   readonly file: FileIdentity;
   readonly range: string;
+  /** The process on the server that took it; the kernel's own for a client that speaks NFS. */
+  readonly pid: string;
 }
 
 /** A client that the server's statd watches: the file's name, and the name inside it, which statd compares with. */
@@ -26,7 +28,7 @@ export interface ServerTable {
 /** Prints the files' identities in order, then the kernel's lock table, then whom statd watches. Reads only. */
 export const tableScript = `
 for path in "$@"; do stat -c 'file %d %i' -- "$path" 2>/dev/null || echo 'file - -'; done
-sed 's/^/lock /' /proc/locks
+sed 's/^/lock /' /proc/locks || exit 4
 for folder in /var/lib/nfs/sm /var/lib/nfs/statd/sm; do
   for record in "$folder"/*; do
     [ ! -f "$record" ] || echo "monitored \${record##*/} $(cat "$record")"
@@ -65,12 +67,12 @@ export function identityOf(device: string, inode: string): FileIdentity | undefi
 
 /** `1: POSIX  ADVISORY  READ 512 fe:10:12 100 101`; a line with an arrow waits for a lock and holds none. */
 export function lockOf(words: readonly string[]): LockedRange[] {
-  const [, kind, , mode, , where, start, end] = words;
+  const [, kind, , mode, pid = '?', where, start, end] = words;
   if (words.includes('->') || kind === undefined || !/^(POSIX|OFDLCK|FLOCK)$/.test(kind)) return [];
   const place = /^([0-9a-f]+:[0-9a-f]+):(\d+)$/.exec(where ?? '');
   if (place === null) return [];
   const file = { device: place[1] as string, inode: place[2] as string };
-  return [{ file, range: `${mode?.toLowerCase()} ${start}-${end}` }];
+  return [{ file, range: `${mode?.toLowerCase()} ${start}-${end}`, pid }];
 }
 
 export const sameFile = (a: FileIdentity | undefined, b: FileIdentity): boolean =>

@@ -5,7 +5,8 @@
  * *sends* the notice, so that the sender must be no client.
  *
  * The kernel's lock table names no holders. A lock is ascribed to a host that says it holds it; else to the host that the record says ran
- * the VM, as long as statd watches it; and once that host's locks were released here and one is still there, to somebody else.
+ * the VM, as long as statd watches it; and once that host's locks were released here and one is still there, to somebody else: to a host that
+ * could not be asked, or to nobody of the fleet.
  */
 import type { HeldLock } from '../../activities/ports';
 import type { FenceEvidence } from '../../domain/evidence';
@@ -60,14 +61,16 @@ export class Nfs3Notify implements LockReleaser {
       return [{ path, lockId: `${file.device}:${file.inode} ${ranges.sort().join(', ')}` }];
     });
     if (locked.length === 0) return [];
-    const claims = await this.claims(
+    const { claims, silent } = await this.claims(
       pool,
       locked.map((l) => l.path),
       signal,
     );
     const answers = claims.has(suspect);
     if (answers) this.released.delete(`${pool.id} ${suspect}`);
-    const otherwise = answers ? this.stranger(table) : this.ascribed(pool, suspect, table);
+    const unheard = silent.filter((h) => h !== suspect);
+    const stranger = this.stranger(table, unheard);
+    const otherwise = answers || this.wereReleased(pool, suspect) ? stranger : suspect;
     return locked.map(({ path, lockId }) => {
       const living = [...claims].find(([, held]) => held.has(path))?.[0];
       return { poolId: pool.id, path, lockId, owner: living ?? otherwise };
@@ -97,12 +100,12 @@ export class Nfs3Notify implements LockReleaser {
     await untilGone(pool, locks, signal);
   }
 
-  /** What each host that answers says its own kernel holds. A host that is silent makes no claim. */
+  /** What each host that answers says its own kernel holds, and who does not answer: that one makes no claim, and may hold any of them. */
   private async claims(
     pool: NfsPool,
     images: readonly string[],
     signal: AbortSignal,
-  ): Promise<Map<HostId, ReadonlySet<string>>> {
+  ): Promise<{ claims: Map<HostId, ReadonlySet<string>>; silent: HostId[] }> {
     const claims = new Map<HostId, ReadonlySet<string>>();
     const ask = async (host: HostId): Promise<void> => {
       try {
@@ -112,30 +115,31 @@ export class Nfs3Notify implements LockReleaser {
         const held = images.filter((_, at) => table.locks.some((l) => sameFile(table.files[at], l.file)));
         claims.set(host, new Set(held));
       } catch {
-        // Silent, or cut short: it makes no claim. Whether an image is free is read from the server's own table alone.
+        // Silent, or cut short: named as such below. Whether an image is free is read from the server's own table alone.
         return;
       }
     };
-    await Promise.all(this.world.hosts.filter((h) => h.pools.includes(pool.id)).map((h) => ask(h.id)));
-    return claims;
+    const hosts = this.world.hosts.filter((h) => h.pools.includes(pool.id)).map((h) => h.id);
+    await Promise.all(hosts.map(ask));
+    return { claims, silent: hosts.filter((h) => !claims.has(h)) };
   }
 
-  private ascribed(pool: NfsPool, suspect: HostId, table: ServerTable): HeldLock['owner'] {
+  private wereReleased(pool: NfsPool, suspect: HostId): boolean {
     const releasedAt = this.released.get(`${pool.id} ${suspect}`);
-    const itsWereReleased = releasedAt !== undefined && Date.now() - releasedAt < releasedCountsMs;
-    return itsWereReleased ? this.stranger(table) : suspect;
+    return releasedAt !== undefined && Date.now() - releasedAt < releasedCountsMs;
   }
 
-  private stranger(table: ServerTable): { readonly foreign: string } {
+  /** `unheard`: hosts of the fleet that could not be asked what they hold. */
+  private stranger(table: ServerTable, unheard: readonly HostId[]): { readonly foreign: string } {
     const known = this.world.hosts.flatMap((h) => h.names);
     const others = table.monitored.filter((m) => !known.includes(m.file) && !known.includes(m.monName));
     const named = others.map((m) => (m.file === m.monName ? m.file : `${m.file} (${m.monName})`));
-    return {
-      foreign:
-        named.length === 0
-          ? 'a client that no host of the fleet is'
-          : `a client outside of the fleet: ${named.join(' or ')}`,
-    };
+    const outside =
+      named.length === 0
+        ? 'a client that no host of the fleet is'
+        : `a client outside of the fleet: ${named.join(' or ')}`;
+    if (unheard.length === 0) return { foreign: outside };
+    return { foreign: `${unheard.join(' or ')}, which could not be asked what it holds, or ${outside}` };
   }
 
   private nobodyOfThatName(host: HostId, { monitored }: ServerTable): string {

@@ -4,11 +4,11 @@
  * else declared.
  */
 import type { HeldLock } from '../../activities/ports';
-import type { FenceEvidence } from '../../domain/evidence';
+import { type FenceEvidence, offSince } from '../../domain/evidence';
 import type { HostId } from '../../domain/ids';
 import { millisOf } from '../../domain/observations';
 import { clientsFrom, clientsScript, type ClientTable, expireScript, type NfsClient } from './clients';
-import { sameFile } from './lock-table';
+import { type LockedRange, sameFile } from './lock-table';
 import {
   type LockReleaser,
   namesOf,
@@ -67,7 +67,7 @@ export class Nfs4Lease implements LockReleaser {
     return heldOf(this.world, pool, images, await readClients(pool, images, signal));
   }
 
-  /** Releases nothing: returns once the host's lease is over, counted from the moment at which it was seen off. */
+  /** Releases nothing: returns once the host's lease is over, counted from the moment at which it was first seen off. */
   async release(
     pool: NfsPool,
     locks: readonly HeldLock[],
@@ -79,7 +79,7 @@ export class Nfs4Lease implements LockReleaser {
       pool.shell === undefined ? pool.leaseMs : (await readClients(pool, [], signal)).leaseSeconds * 1_000;
     if (leaseMs === undefined)
       throw notReleased(pool, evidence.hostId, 'neither a shell on its server nor "lease" is in the config');
-    const over = millisOf(evidence.observedAt) + leaseMs + leaseMarginMs;
+    const over = millisOf(offSince(evidence)) + leaseMs + leaseMarginMs;
     const until = Math.min(over, Date.now() + waitAtOnceMsMax);
     if (pool.shell !== undefined && (await untilNoLocks(this.world, pool, locks, signal, until))) return;
     if (pool.shell === undefined) await sleep(Math.max(0, until - Date.now()), signal);
@@ -105,18 +105,36 @@ async function readClients(
 const stillHolds = (client: NfsClient): boolean => !['courtesy', 'expirable'].includes(client.status);
 
 function heldOf(world: NfsWorld, pool: NfsPool, images: readonly string[], table: ClientTable): HeldLock[] {
-  const isLocked = (at: number): boolean => table.locked.some((file) => sameFile(table.files[at], file));
-  return images.flatMap((path, at) =>
-    table.clients
-      .filter((client) => isLocked(at) && stillHolds(client))
-      .flatMap((client) => {
-        const ids = client.locks.filter((l) => sameFile(table.files[at], l.file)).map((l) => l.lockId);
-        if (ids.length === 0) return [];
-        const host = world.hosts.find((h) => h.names.includes(client.address))?.id;
-        const owner = host ?? { foreign: `${client.name || 'an NFSv4 client'} at ${client.address}` };
-        return [{ poolId: pool.id, path, lockId: `client ${client.id}: ${ids.sort().join(', ')}`, owner }];
-      }),
-  );
+  return images.flatMap((path, at) => {
+    const ranges = table.locked.filter((l) => sameFile(table.files[at], l.file));
+    if (ranges.length === 0) return [];
+    const lockIds = (client: NfsClient): string[] =>
+      client.locks.filter((l) => sameFile(table.files[at], l.file)).map((l) => l.lockId);
+    const holders = table.clients.filter((client) => lockIds(client).length > 0);
+    if (holders.length === 0) return [{ poolId: pool.id, path, ...byNoClient(ranges) }];
+    return holders.filter(stillHolds).map((client): HeldLock => {
+      const host = world.hosts.find((h) => h.names.includes(client.address))?.id;
+      const owner = host ?? { foreign: `${client.name || 'an NFSv4 client'} at ${client.address}` };
+      return {
+        poolId: pool.id,
+        path,
+        lockId: `client ${client.id}: ${lockIds(client).sort().join(', ')}`,
+        owner,
+      };
+    });
+  });
+}
+
+/** The kernel says that it is locked, and no NFSv4 client says that it holds it. */
+function byNoClient(ranges: readonly LockedRange[]): Pick<HeldLock, 'lockId' | 'owner'> {
+  const pids = [...new Set(ranges.map((r) => r.pid))].join(', ');
+  return {
+    lockId: ranges
+      .map((r) => r.range)
+      .sort()
+      .join(', '),
+    owner: { foreign: `process ${pids} on the server itself, or a client that mounts it by NFSv3` },
+  };
 }
 
 /** Whether none of these locks is left by then. */

@@ -27,7 +27,8 @@ look() {
   case $? in 0) ;; 137 | 124) echo hung; return ;; *) echo missing; return ;; esac
   said=$(timeout -s KILL 5 dd if="$1" of=/dev/null bs=4096 count=1 2>&1)
   case $? in 0) ;; 137 | 124) echo hung; return ;; *) echo "unreadable $(printf %s "$said" | head -n 1 | tr -cd '[:print:]')"; return ;; esac
-  said=$(timeout -s KILL 8 flock -x -n -E 75 "$1" true 2>&1)
+  # flock(1) would create a file that was removed meanwhile, empty. Opened for reading first, and that very one again for writing, none is.
+  said=$(timeout -s KILL 8 sh -c 'exec 8<"$1" 9<>/proc/self/fd/8; exec flock -x -n -E 75 9' sh "$1" 2>&1)
   case $? in
     0) echo free ;;
     75) echo held ;;

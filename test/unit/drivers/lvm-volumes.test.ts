@@ -22,6 +22,8 @@ interface Volume {
   /** What `lvchange` makes of it. */
   obeys?: boolean;
   mark?: boolean;
+  /** LVM does not say how it is once it was to be changed. */
+  unread?: boolean;
   behind?: string;
   raw?: boolean;
 }
@@ -64,6 +66,8 @@ function hosts(by: Record<string, Volumes>, lock = '') {
       Object.assign(volume, { active: true, mark: true });
     if (script === deactivateScript && volume.mark === true && volume.obeys !== false)
       Object.assign(volume, { active: false, mark: false });
+    if (volume.unread === true)
+      return Promise.resolve({ code: 5, stdout: '', stderr: 'LVM did not say whether it is active' });
     const state = volume.active === true ? 'active' : '';
     return end(
       `after=${script === deactivateScript && volume.mark !== true && volume.active === true ? '' : state}\nnode=yes\n${volume.mark === true ? 'mine=yes' : ''}`,
@@ -150,6 +154,11 @@ describe('the way back', () => {
     await expect(standDown('/dev/vmvg/one')).rejects.toMatchObject({
       fault: { code: 'HOST_COMMAND_FAILED' },
     });
+  });
+
+  it('says so when LVM does not say what became of it', async () => {
+    const { standDown } = hosts({ 'hv-a': { one: { active: true, mark: true, unread: true } } });
+    await expect(standDown('/dev/vmvg/one')).rejects.toThrow('LVM did not say');
   });
 
   it('leaves what others activated, and paths that are no volumes', async () => {

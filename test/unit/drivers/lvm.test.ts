@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { valuesIn } from '../../../drivers/lvm/activation-script';
+import { activateScript, deactivateScript, valuesIn } from '../../../drivers/lvm/activation-script';
 import { judgeVolume } from '../../../drivers/lvm/judge-volume';
 import { namesIn, reportFrom, type LvmReport } from '../../../drivers/lvm/report';
 
@@ -140,6 +142,55 @@ it('takes the values of a script by their names', () => {
       ['node', 'yes'],
     ]),
   );
+});
+
+describe('a script that activates or deactivates', () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'lvm-script-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+  const mark = (): string => join(folder, 'marks', 'LV-1');
+  /** `says`: what `lvs` prints; `lvchange` writes down that it was called, and does nothing. */
+  const run = (script: string, says: string) => {
+    const command = (name: string, body: string): void =>
+      writeFileSync(join(folder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    command('lvs', says);
+    command('lvchange', `echo "$@" >>${folder}/changed`);
+    const own = script.replace('/run/vmedic/lvm', join(folder, 'marks'));
+    const env = { PATH: `${folder}:/usr/bin:/bin` };
+    return spawnSync('sh', ['-c', own, 'sh', 'vmvg/vm1', 'LV-1', '-ay'], { encoding: 'utf8', env });
+  };
+  const changed = (): boolean => existsSync(join(folder, 'changed'));
+  const unread = [
+    ['fails', 'echo "Giving up waiting for lock." >&2; exit 5'],
+    ['names another volume', 'echo "  LV-2:active"'],
+    ['has no kernel to ask', 'echo "  LV-1:unknown"'],
+  ] as const;
+
+  it.each(unread)('leaves no mark and changes nothing while LVM %s', (_, says) => {
+    const end = run(activateScript, says);
+    expect(end).toMatchObject({ status: 5, stderr: expect.stringContaining('did not say') as string });
+    expect([existsSync(mark()), changed()]).toEqual([false, false]);
+  });
+
+  it.each(unread)('keeps its mark, and says nothing of the volume, while LVM %s', (_, says) => {
+    mkdirSync(join(folder, 'marks'));
+    writeFileSync(mark(), '');
+    expect(run(deactivateScript, says)).toMatchObject({ status: 5, stdout: '' });
+    expect(existsSync(mark())).toBe(true);
+  });
+
+  it('goes by the line of the volume, also where LVM ends with an error for another reason', () => {
+    const active = 'echo "  LV-1:active"; exit 5';
+    expect(valuesIn(run(activateScript, active).stdout)).toEqual(
+      new Map([
+        ['before', 'active'],
+        ['after', 'active'],
+      ]),
+    );
+    const inactive = run(activateScript, 'echo "  LV-1:"');
+    expect(valuesIn(inactive.stdout).get('after')).toBe('');
+    expect([existsSync(mark()), changed()]).toEqual([false, true]);
+  });
 });
 
 /** Kept as LVM 2.03.16 printed it: a group over two disks; one of them taken away; both exchanged; a second group of the same name beside it. */

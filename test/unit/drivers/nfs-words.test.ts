@@ -127,7 +127,9 @@ it('knows an NFSv4 client by its address, and takes its locks for held but not i
       'complete',
     ].join('\n'),
   );
-  expect(table.locked).toEqual([{ device: 'fe:10', inode: '32' }]);
+  expect(table.locked).toEqual([
+    { file: { device: 'fe:10', inode: '32' }, range: 'read 100-101', pid: '512' },
+  ]);
   expect(table.leaseSeconds).toBe(10);
   expect(table.clients).toEqual([
     {
