@@ -2,7 +2,13 @@
  * Readiness, surveyed now and then by the watch itself: VMs fail to come back for reasons that were there for months. No workflow is started for
  * it, because a quiet fleet costs no history; its report is the one that `vmedic readiness` stores and shows.
  */
-import { isReadinessAlert, readinessAlerts, type ReadinessReport } from '../domain/readiness';
+import {
+  isReadinessAlert,
+  mayBeCured,
+  newsAlerts,
+  readinessAlerts,
+  type ReadinessReport,
+} from '../domain/readiness';
 import { millisOf } from '../domain/observations';
 import { limits } from '../domain/limits';
 import type { Environment } from './environment';
@@ -28,23 +34,20 @@ export async function surveyIfDue(
   if (open.length > 0) return firstMs - begunMs;
   await survey();
   const report = await env.inventory.readiness(cluster.id);
-  if (report !== undefined && wasWhole(report)) await tellFindings(env, report);
+  if (report !== undefined) await tellFindings(env, report);
   return readinessEveryMs;
 }
-
-/** With a host that did not answer, half of what is found follows from that; that it does not answer is told by whoever looks for it. */
-const wasWhole = (report: ReadinessReport): boolean =>
-  !report.findings.some((f) => f.check === 'host-unread');
 
 /** Each finding is one alert with its cure, open for as long as it is found. */
 async function tellFindings(env: Environment, report: ReadinessReport): Promise<void> {
   await endCured(env, report);
-  for (const alert of readinessAlerts(report)) await raise(env, undefined, { ...alert, severity: 'warning' });
+  for (const alert of newsAlerts(report)) await raise(env, undefined, { ...alert, severity: 'warning' });
 }
 
-/** Whoever has had it checked again: what is found no longer is over. */
+/** Whoever has had it checked again: what is found no longer is over, where it could have been found. */
 export async function endCured(env: Environment, report: ReadinessReport): Promise<void> {
   const stand = new Set(readinessAlerts(report).map((a) => a.key));
   for (const { key } of await env.inventory.alerts({ open: true }))
-    if (isReadinessAlert(key, report.clusterId) && !stand.has(key)) await clear(env, key);
+    if (isReadinessAlert(key, report.clusterId) && !stand.has(key) && mayBeCured(report, key))
+      await clear(env, key);
 }

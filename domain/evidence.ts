@@ -101,10 +101,8 @@ export const offSince = (evidence: FenceEvidence): Timestamp =>
   (evidence.method === 'observed-off' ? evidence.offSince : undefined) ?? evidence.observedAt;
 
 /** The same proof, read anew. */
-export const readAnew = (before: FenceEvidence, again: FenceEvidence): FenceEvidence => ({
-  ...again,
-  offSince: offSince(before),
-});
+export const readAnew = (before: FenceEvidence, again: FenceEvidence): FenceEvidence =>
+  again.method === 'attested' ? again : { ...again, offSince: offSince(before) };
 
 /** Whether the evidence may still be acted on at `now`, or the power must be read again first. */
 export function evidenceIsFresh(evidence: FenceEvidence, nowMs: number): boolean {

@@ -1,6 +1,6 @@
 /** What a survey's findings come to as alerts: one for each, under a key that stays while the finding does. */
 import type { ClusterId } from '../ids';
-import type { Finding, ReadinessReport, Subject } from './report';
+import type { Finding, ReadinessCheck, ReadinessReport, Subject } from './report';
 
 export interface ReadinessAlert {
   readonly key: string;
@@ -28,6 +28,46 @@ export function readinessAlerts(report: ReadinessReport): ReadinessAlert[] {
     const all = alertOf(report.clusterId, [first], undefined);
     return [{ ...all, sentence: `${subjects.length} VMs, for instance: ${first.sentence}` }];
   });
+}
+
+/** Without what follows from a host that does not answer: that is no finding of its own, and told by whoever looks for the host. */
+export function newsAlerts(report: ReadinessReport): ReadinessAlert[] {
+  const silent = report.findings.flatMap((f) => (f.check === 'host-unread' ? [f.about.id as string] : []));
+  if (silent.length === 0) return readinessAlerts(report);
+  const homeOf = new Map<string, string>(report.vms.map((v) => [v.vmId, v.hostId]));
+  const findings = report.findings.filter(
+    (f) =>
+      !['no-target', 'lock-test-unknown'].includes(f.check) &&
+      !silent.includes(f.about.kind === 'vm' ? (homeOf.get(f.about.id) ?? '') : f.about.id),
+  );
+  return readinessAlerts({ ...report, findings });
+}
+
+/** What says that the other could not be looked for. */
+const hiddenBy: Partial<Record<ReadinessCheck, readonly ReadinessCheck[]>> = {
+  'lock-test-broken': ['lock-test-unknown'],
+  'access-cut': ['access-unreachable'],
+  'fence-reads-off': ['fence-silent', 'fence-login-refused'],
+  'lvm-autoactivation': ['lvm-unread'],
+  'lvm-duplicate-name': ['lvm-unread'],
+  'lvm-missing-pv': ['lvm-unread'],
+  'lvm-not-seen': ['lvm-unread'],
+};
+
+/** Whether the absence of an alert's finding says that it is cured: only where its subject was looked at. */
+export function mayBeCured({ clusterId, findings, unread }: ReadinessReport, key: string): boolean {
+  const head = Object.values(prefixes)
+    .map((p) => `${p}:${clusterId}:`)
+    .find((p) => key.startsWith(p));
+  const [check, kind, ...rest] = key.slice(head?.length ?? 0).split(':');
+  const id = rest.join(':');
+  const hiding = hiddenBy[check as ReadinessCheck] ?? [];
+  if (findings.some((f) => hiding.includes(f.check) && f.about.id === id)) return false;
+  if (unread === undefined) return true;
+  if (kind === 'host') return !unread.hosts.some((h) => h === id);
+  if (kind === 'pool') return !unread.pools.some((p) => p === id);
+  // Of VMs: any host may be the one that something is wrong on.
+  return false;
 }
 
 function alertOf(cluster: ClusterId, own: readonly Finding[], about: Subject | undefined): ReadinessAlert {

@@ -10,7 +10,7 @@ import { candidate, type Candidate, placement } from '../placement';
 import type { VmDisk, VmRecord } from '../records';
 import type { HostFacts, PoolFacts, ReadinessFacts, VmFacts } from './facts';
 import { hostFindings, unfitTarget } from './host-checks';
-import type { Finding, ReadinessReport, VmReadiness } from './report';
+import type { Finding, ReadinessReport, Unread, VmReadiness } from './report';
 import { groupsNamed, poolFindings } from './storage-checks';
 import { vmFindings } from './vm-checks';
 
@@ -45,7 +45,21 @@ export function assessReadiness(facts: ReadinessFacts): ReadinessReport {
     ...ofVms.flatMap((own, i) => (isExpectedBack(facts.vms[i]) ? own : [])),
     ...[...places.values()].flatMap((p) => (p.finding === undefined ? [] : [p.finding])),
   ];
-  return { clusterId: facts.cluster.id, at: facts.at, vms, findings };
+  const unread = unreadIn(facts);
+  return {
+    clusterId: facts.cluster.id,
+    at: facts.at,
+    vms,
+    findings,
+    ...(unread !== undefined && { unread }),
+  };
+}
+
+function unreadIn({ hosts }: ReadinessFacts): Unread | undefined {
+  const unread = hosts.filter((h) => [h.list, h.survey, h.images].some((r) => r.kind === 'not-read'));
+  if (unread.length === 0) return undefined;
+  const pools = [...new Set(unread.flatMap((h) => h.host.pools))];
+  return { hosts: unread.map((h) => h.host.id), pools };
 }
 
 const isExpectedBack = (vm: VmFacts | undefined): boolean =>

@@ -1,4 +1,11 @@
-export { isReadinessAlert, isRiskAlert, type ReadinessAlert, readinessAlerts } from './alerts';
+export {
+  isReadinessAlert,
+  isRiskAlert,
+  mayBeCured,
+  newsAlerts,
+  type ReadinessAlert,
+  readinessAlerts,
+} from './alerts';
 export { assessReadiness } from './assess';
 export type {
   CommandFact,

@@ -73,12 +73,20 @@ export interface VmReadiness {
   readonly risks: readonly Finding[];
 }
 
+export interface Unread {
+  readonly hosts: readonly HostId[];
+  /** That one of those hosts uses. */
+  readonly pools: readonly PoolId[];
+}
+
 export interface ReadinessReport {
   readonly clusterId: ClusterId;
   readonly at: Timestamp;
   readonly vms: readonly VmReadiness[];
   /** Everything found, each once. */
   readonly findings: readonly Finding[];
+  /** What could not be looked at whole, so that nothing follows from a finding's absence there. Left out where all was. */
+  readonly unread?: Unread;
 }
 
 export const countOf = (report: ReadinessReport, verdict: VmVerdict): number =>

@@ -1,8 +1,10 @@
-import { clusterId, hostId, vmId } from '../../../domain/ids';
+import { clusterId, hostId, poolId, vmId } from '../../../domain/ids';
 import {
   type Finding,
   isReadinessAlert,
   isRiskAlert,
+  mayBeCured,
+  newsAlerts,
   readinessAlerts,
   type ReadinessReport,
 } from '../../../domain/readiness';
@@ -36,6 +38,46 @@ it('is one alert for each finding and whom it is about, with the cure', () => {
   expect(alerts.map((a) => isRiskAlert(a.key))).toEqual([false, true]);
   expect(alerts.every((a) => isReadinessAlert(a.key, one))).toBe(true);
   expect(alerts.some((a) => isReadinessAlert(a.key, clusterId('on')))).toBe(false);
+});
+
+describe('with a host that could not be read', () => {
+  const unread = { hosts: [hostId('hv-b')], pools: [poolId('shared')] };
+  const silent: Finding = {
+    ...{ check: 'host-unread', severity: 'risks', about: { kind: 'host', id: hostId('hv-b') } },
+    ...{ sentence: 'hv-b does not answer', next: 'see' },
+  };
+
+  it.each<[string, boolean]>([
+    ['readiness:one:fence-silent:host:hv-a', true],
+    ['readiness:one:fence-reads-off:host:hv-b', false],
+    ['readiness-risk:one:mount-nolock:pool:shared', false],
+    ['readiness-risk:one:mount-nolock:pool:other', true],
+    [`readiness-risk:one:image-unreadable:vm:${vmId('00000000-0000-4000-8000-000000000001')}`, false],
+    ['readiness-risk:one:image-unreadable:many', false],
+  ])('%s may be taken back: %s', (key, cured) => {
+    expect(mayBeCured({ ...report([silent]), unread }, key)).toBe(cured);
+    expect(mayBeCured(report([]), key)).toBe(true);
+  });
+
+  it('takes back nothing that could not be looked for, though every host was read', () => {
+    const unknown: Finding = {
+      ...{ check: 'lock-test-unknown', severity: 'risks', about: { kind: 'pool', id: poolId('shared') } },
+      ...{ sentence: 'it could not be tested', next: 'cure it' },
+    };
+    expect(mayBeCured(report([unknown]), 'readiness-risk:one:lock-test-broken:pool:shared')).toBe(false);
+    expect(mayBeCured(report([unknown]), 'readiness-risk:one:lock-test-broken:pool:other')).toBe(true);
+  });
+
+  it('tells what does not follow from that', () => {
+    const home = (n: number, host: string) => ({
+      ...{ vmId: vmId(`00000000-0000-4000-8000-${String(n).padStart(12, '0')}`), name: `vm-${n}` },
+      ...{ hostId: hostId(host), verdict: 'would-not' as const, target: undefined, because: [], risks: [] },
+    });
+    const noTarget: Finding = { ...aboutVm(2, 'nowhere to go'), check: 'no-target' };
+    const findings = [silent, aboutHost, aboutVm(1, 'of hv-b'), aboutVm(2, 'of hv-a'), noTarget];
+    const told = newsAlerts({ ...report(findings), vms: [home(1, 'hv-b'), home(2, 'hv-a')] });
+    expect(told.map((a) => a.sentence)).toEqual(['bmc-a is silent', 'of hv-a']);
+  });
 });
 
 it('is one alert for all when one cause strikes many VMs', () => {
