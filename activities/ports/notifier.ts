@@ -8,6 +8,8 @@ export interface AlertSubject {
   readonly hostId?: HostId;
   /** `hostId`: where the record has it now; after a recovery that is where it went. */
   readonly vm?: { readonly vmId: VmId; readonly name: string; readonly hostId: HostId };
+  /** Of a host's closed incident: where its VMs run now, and how many. */
+  readonly wentTo?: readonly { readonly hostId: string; readonly vms: number }[];
   /** Since when it is down as far as is known: a host since it was last seen, which is earlier than anybody noticed. */
   readonly since: Timestamp;
 }

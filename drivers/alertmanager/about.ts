@@ -28,6 +28,9 @@ export function aboutOf(
       downtime: `${seconds} s`,
       ...(incident !== undefined && { phase: incident.phase }),
       ...(first !== undefined && { cause: first.reason, source: `${first.by} (${first.source})` }),
+      ...(subject?.wentTo !== undefined && {
+        target: subject.wentTo.map(({ hostId, vms }) => `${hostId} (${vms})`).join(', '),
+      }),
       ...(subject?.vm !== undefined && { vm_name: subject.vm.name, target: subject.vm.hostId }),
     },
   };

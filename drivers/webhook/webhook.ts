@@ -69,6 +69,7 @@ function messageOf(alert: Told) {
       ...(subject !== undefined && {
         subject: {
           ...{ cluster: subject.clusterId, host: subject.hostId, since: subject.since },
+          wentTo: subject.wentTo,
           ...(subject.vm !== undefined && {
             ...{ vm: subject.vm.vmId, vmName: subject.vm.name, target: subject.vm.hostId },
           }),

@@ -156,6 +156,8 @@ describeIf(
       next: 'vmedic incident attest-fenced',
       cause: expect.stringContaining('HostDown'),
       downtime: expect.stringMatching(/^\d+ s$/),
+      // The incident is over: where its VMs are now.
+      target: expect.stringMatching(/^\S+ \(\d\)/),
     });
     await ensureWatches(client, fleet, taskQueue);
     await waitFor('the heartbeat', 20_000, found(heartbeatName));

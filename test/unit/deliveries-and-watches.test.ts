@@ -11,7 +11,8 @@ import { startOutbox } from '../../workers/outbox';
 import { hostId, type VmId } from '../../domain/ids';
 import { aboutOf } from '../../drivers/alertmanager/about';
 import { subjectOf } from '../../workers/alert-subject';
-import { fleet, host, vm } from '../support/command-line';
+import type { TimelineEntry } from '../../domain/records';
+import { fleet, host, incident, vm } from '../support/command-line';
 
 const delivery = (n: number): Delivery => ({
   ...{ alertId: n, channel: 'pager', notice: 'raised', round: 0, attempts: 1, dedupeKey: `${n}` },
@@ -76,6 +77,7 @@ describe('an alert of no incident', () => {
   const ago = (seconds: number) => new Date(start - seconds * 1000).toISOString();
   const start = Date.now();
   const rows = {
+    timeline: () => Promise.resolve([]),
     host: () => Promise.resolve(host('hv-a', { lastSeenAt: ago(100) })),
     vm: (id: VmId) =>
       Promise.resolve(
@@ -104,6 +106,25 @@ describe('an alert of no incident', () => {
       annotations: { downtime: '60 s' },
     });
     expect(await about('moved:gone:3')).toEqual({ labels: {}, annotations: {} });
+  });
+});
+
+it('an alert of a host that was recovered names where its VMs run now, and counts from when it was last seen', async () => {
+  const closed = incident({ openedAt: '2026-01-01T00:00:10.000Z', closedAt: '2026-01-01T00:00:30.000Z' });
+  const settled = (phase: string, target: string | undefined) => ({ phase, target });
+  const facts = {
+    vms: [settled('running', 'hv-b'), settled('guest-degraded', 'hv-b'), settled('blocked', 'hv-c')],
+  };
+  const rows = {
+    host: () => Promise.resolve(host('hv-a', { lastSeenAt: '2026-01-01T00:00:00.000Z' })),
+    vm: () => Promise.resolve(undefined),
+    timeline: () => Promise.resolve([{ facts }, { facts: {} }] as unknown as TimelineEntry[]),
+  };
+  const alert = { ...delivery(0).alert, key: 'host:hv-a:host-hv-a-1', raisedAt: '2026-01-01T00:00:30.000Z' };
+  const subject = await subjectOf(fleet, rows, alert, closed);
+  expect(aboutOf({ ...alert, incident: closed, subject }, Date.now())).toMatchObject({
+    labels: { cluster: 'one', host: 'hv-a', incident: closed.incidentId },
+    annotations: { downtime: '30 s', target: 'hv-b (2)' },
   });
 });
 
