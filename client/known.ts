@@ -15,7 +15,7 @@ import {
   type PoolId,
 } from '../domain/ids';
 import type { IncidentRecord, VmRecord } from '../domain/records';
-import { diskKey, type DiskKey } from '../domain/volume-move';
+import { diskKey, type DiskKey, onePath } from '../domain/volume-move';
 import { Refusal } from './errors';
 
 export function knownHost(fleet: Fleet, host: string): { id: HostId; cluster: ClusterId; declared: Host } {
@@ -98,7 +98,8 @@ export async function knownFile(
   to: PoolId,
   host?: string,
 ): Promise<{ id: DiskId; path: string; host: HostId; cluster: ClusterId }> {
-  const path = posix.normalize(file);
+  // A logical volume has several names, and is one disk.
+  const path = onePath(posix.normalize(file));
   const from = path.startsWith('/') ? poolOf(fleet.pools)(path) : undefined;
   if (from === undefined) {
     const known = fleet.pools
@@ -107,7 +108,7 @@ export async function knownFile(
     throw new Refusal(
       'usage',
       'UNKNOWN_POOL',
-      `${file} is no whole path of a file in a pool of the config; pools: ${known || 'none'}`,
+      `${file} is no whole path of a file or logical volume in a pool of the config; pools: ${known || 'none'}`,
       'name the disk by its whole path; a disk of a VM moves with vmedic vm migrate-volume',
     );
   }

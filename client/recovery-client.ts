@@ -190,7 +190,7 @@ export class RecoveryClient {
     });
   }
 
-  /** Moves a disk that belongs to no VM: a file of a declared pool. Refused while any VM names it, or anybody cannot be asked. */
+  /** Moves a disk that belongs to no VM: a file or logical volume of a declared pool. Refused while any VM names it, or anybody cannot be asked. */
   async moveFile(file: string, to: string, request: Request, host?: string): Promise<StartAnswer> {
     const pool = knownPool(this.door.fleet, to);
     const { id, path, ...at } = await knownFile(this.door.fleet, this.door.inventory, file, pool, host);

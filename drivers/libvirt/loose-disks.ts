@@ -1,25 +1,24 @@
 /**
- * Disks that belong to no VM, on libvirt hosts: files of declared folders. Theory of operation: there is no definition to switch, so a move is a copy of the
- * bytes that was compared and then got its name, and after that the removal of the old file, which is compared once more right before. Whether any
- * definition names the file is asked by whoever orders the move; here it is asked what only hosts can tell: who has it open, and what is built on it.
+ * Disks that belong to no VM, on libvirt hosts: files of declared folders, and logical volumes. Theory of operation: there is no definition to switch, so a
+ * move is a copy of the bytes that was compared and then got its name (of a volume: its sign), and after that the removal of the old one, which is compared
+ * once more right before. Whether any definition names it is asked by whoever orders the move; here it is asked what only hosts can tell: who has it open, and
+ * what is built on it.
  */
-import { posix } from 'node:path';
 import type { ActOutcome, FoundTask, Preflight, Submitted, VolumeMovesPort } from '../../activities/ports';
-import { DriverFault, type Fault, fault } from '../../domain/faults';
+import { DriverFault, fault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
 import {
   type BeforeImage,
   type Leftover,
   looseKey,
-  looseName,
-  type MoveOrder,
   type MoveVerdict,
   type TaskState,
 } from '../../domain/volume-move';
 import { beginCold, lastPercent } from './cold-move';
-import { endCopy, removeFile, sizes } from './copy-scripts';
-import { looseFacts, removeMovedFile } from './loose-scripts';
-import { filesIn, usersOf } from './loose-users';
+import { endCopy } from './copy-scripts';
+import { checkLoose } from './loose-preflight';
+import { removeMovedFile } from './loose-scripts';
+import { usersOf } from './loose-users';
 import { compareMs, failedTask, lookEveryMs, type MoveReach, shortMs, taskOf } from './move-reach';
 import { ok, refused } from './outcomes';
 import { besides, type Part, partsOf } from './places';
@@ -28,7 +27,7 @@ export type LooseMoves = Omit<VolumeMovesPort, 'switchOver' | 'letGo'>;
 
 export const createLooseMoves = (reach: MoveReach): LooseMoves => ({
   async preflight(order, signal): Promise<Preflight> {
-    const { faults, before } = await checked(reach, order, signal);
+    const { faults, before } = await checkLoose(reach, order, signal);
     return before === undefined || faults.length > 0
       ? { kind: 'refused', faults }
       : { kind: 'ready', before };
@@ -63,6 +62,8 @@ export const createLooseMoves = (reach: MoveReach): LooseMoves => ({
     const until = Date.now() + roundMs;
     for (;;) {
       const [state, said] = await reach.copyState(parts.hostId, part, signal);
+      // A volume was active for the copy alone.
+      if (state !== 'running') await reach.places.shut(parts.hostId, part.source, signal);
       if (state === 'whole') return { kind: 'ended', says: 'done', fault: undefined };
       if (state === 'failed') return failedTask(before, said.slice(-300));
       if (state !== 'running') return failedTask(before, 'the copy was ended from outside');
@@ -74,7 +75,8 @@ export const createLooseMoves = (reach: MoveReach): LooseMoves => ({
   async cancel(before, _task, signal): Promise<ActOutcome> {
     const { parts, part } = onlyPart(before);
     try {
-      await reach.script(parts.hostId, endCopy, [besides(part.target)], shortMs, signal);
+      const run = reach.places.runAt(part.source, part.target);
+      await reach.script(parts.hostId, endCopy, [besides(part.target)], shortMs, signal, run);
       return ok;
     } catch (error) {
       if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
@@ -122,17 +124,24 @@ async function verdictOf(reach: MoveReach, before: BeforeImage, signal: AbortSig
       { disk, at: { poolId: reach.options.poolOf(place.path), path: place.path, format: place.format } },
     ],
   });
-  const left = (place: Part['source'], what: Leftover['what']): Leftover[] => [
-    { poolId: reach.options.poolOf(place.path), path: place.path, what },
+  const left = (place: Part['source'], what: Leftover['what'], stays?: string): Leftover[] => [
+    { poolId: reach.options.poolOf(place.path), path: place.path, what, ...(stays && { stays }) },
   ];
   if (from === 'absent' && to === 'absent') {
     const detail = `neither it nor ${target.path} is there`;
     return { kind: 'DISK_MISSING', paths: [source.path], detail };
   }
+  // A file gets its name when it is whole; a volume is there from the start.
+  const isWhole = target.volume === undefined ? to !== 'absent' : to !== 'absent' && state === 'whole';
+  if (from === 'absent' && !isWhole) {
+    const detail = `${source.path} is gone, and no host says whether the copy at ${target.path} is whole`;
+    return { kind: 'UNKNOWN', fault: fault('MOVE_NOT_KNOWN', { vm: before.name, detail }) };
+  }
   if (from === 'absent') return { kind: 'MOVED', ...at(target) };
   // Whoever has opened it since may write to it: then the copy is old, and the disk is where it was.
-  const isMoved = to !== 'absent' && from === 'free';
-  if (isMoved) return { kind: 'MOVED', ...at(target), leftovers: left(source, 'source') };
+  const isMoved = isWhole && from === 'free';
+  const stays = isMoved ? await reach.places.mustStay(parts.hostId, source, signal) : undefined;
+  if (isMoved) return { kind: 'MOVED', ...at(target), leftovers: left(source, 'source', stays) };
   const remains = to !== 'absent' || state === 'failed' || state === 'ended';
   return { kind: 'NOT_MOVED', ...at(source), leftovers: remains ? left(target, 'copy') : [] };
 }
@@ -154,107 +163,49 @@ async function removeOne(
       return not(`${source.path} is not there any more: this may be the only one`);
     const [user] = what === 'copy' ? [] : await usersOf(reach, parts.hostId, path, signal);
     if (user !== undefined) return not(user);
-    const end =
+    const why =
       what === 'copy'
-        ? await reach.run(parts.hostId, removeFile, [path, 'raw', besides(target)], shortMs, signal)
-        : await reach.run(
-            parts.hostId,
-            removeMovedFile,
-            [path, target.path, besides(target)],
-            compareMs,
-            signal,
-          );
-    return end.code === 0 ? undefined : not(end.stdout.trim() || end.stderr.trim());
+        ? await reach.places.remove(parts, part, 'copy', signal)
+        : await removeSource(reach, parts.hostId, part, signal);
+    return why === undefined ? undefined : not(why);
   } catch (error) {
     if (error instanceof DriverFault) return { kind: 'unreachable', fault: error.fault };
     throw error;
   }
 }
 
-interface Checked {
-  readonly faults: readonly Fault[];
-  readonly before: BeforeImage | undefined;
-}
-
-async function checked(reach: MoveReach, order: MoveOrder, signal: AbortSignal): Promise<Checked> {
-  const { options } = reach;
-  const path = order.file ?? '';
-  const [want] = order.disks;
-  const faults: Fault[] = [];
-  const not = (detail: string): void =>
-    void faults.push(fault('DISK_NOT_MOVABLE', { vm: 'no VM', disk: path, detail }));
-  const folderOf = (id: string | undefined): string | undefined => {
-    const pool = options.pools.find((p) => p.id === id);
-    return pool !== undefined && ['dir', 'nfs'].includes(pool.type) ? pool.path : undefined;
-  };
-  const [from, to] = [options.poolOf(path), want?.to];
-  const folder = folderOf(to);
-  if (from === undefined || folderOf(from) === undefined)
-    not(
-      'it lies in no declared pool of files; a disk that belongs to no VM is moved between pools of type dir and nfs',
-    );
-  else if (from === to) not(`it lies on ${from} already`);
-  if (to === undefined || folder === undefined) {
-    const detail = 'a disk that belongs to no VM is moved to pools of type dir and nfs only';
-    faults.push(fault('POOL_NOT_USABLE', { pool: to ?? '(none)', vm: 'no VM', detail }));
-  }
-  if (faults.length > 0 || from === undefined || to === undefined || folder === undefined)
-    return { faults, before: undefined };
-  const seen = await factsOf(reach, order.hostId, path, signal);
-  const users = await usersOf(reach, order.hostId, path, signal);
-  const why = new Set([...(typeof seen === 'string' ? [seen] : seen.faults), ...users]);
-  if (why.size > 0) not([...why].join('; '));
-  if (typeof seen === 'string') return { faults, before: undefined };
-  const free = (await reach.run(order.hostId, sizes, ['', '', folder], shortMs, signal)).stdout.trim();
-  if (free === '') {
-    const detail = `${folder} on ${order.hostId} is no folder that can be written to`;
-    faults.push(fault('POOL_NOT_USABLE', { pool: to, vm: 'no VM', detail }));
-  } else if (Number(free) < seen.room)
-    faults.push(fault('POOL_FULL', { pool: to, vm: 'no VM', free, needed: String(seen.room) }));
-  const target = `${folder.replace(/\/+$/, '')}/${targetName(path, order.attempt)}`;
-  const before: BeforeImage = {
-    ...{ order, name: looseName(path), running: false, switches: 'by-itself', own: {} },
-    readAt: new Date().toISOString(),
-    disks: [
-      {
-        ...{ disk: looseKey(path), device: looseKey(path), bytes: seen.bytes },
-        at: { poolId: from, path, format: 'raw' },
-        wanted: { poolId: to, path: target },
-      },
-    ],
-  };
-  return { faults, before };
-}
-
-/** The name of an earlier move gives way to that of this one. */
-const targetName = (path: string, attempt: string): string => {
-  const { name, ext } = posix.parse(path);
-  return `${name.replace(/-m[0-9a-f]{12}$/, '')}-${attempt}${ext}`;
-};
-
-interface Facts {
-  readonly bytes: number;
-  readonly room: number;
-  readonly faults: readonly string[];
-}
-
-/** Why it is no disk that could be moved, or what it is. */
-async function factsOf(
+/** Only while it is equal to its copy. @returns why it is still there. */
+async function removeSource(
   reach: MoveReach,
   host: HostId,
-  path: string,
+  part: Part,
   signal: AbortSignal,
-): Promise<Facts | string> {
-  const { stdout } = await reach.script(host, looseFacts, [path], shortMs, signal);
-  const [first = '', sight, said = ''] = stdout.trim().split('\n');
-  if (first === 'absent') return `${host} does not see it`;
-  const [kind, names, bytes, blocks, blockBytes] = first.split(' ');
-  if (kind !== 'file') return 'it is no plain file: of a link, name what it leads to';
-  const faults: string[] = [];
-  if (names !== '1')
-    faults.push(`it has ${names ?? 'several'} names (hard links): the others would keep what is moved`);
-  if (sight !== 'free') faults.push(`somebody on ${host} has it open`);
-  const built = filesIn(said);
-  if (built.length > 0) faults.push(`it is built on ${built.join(', ')}, which would not move with it`);
-  return { bytes: Number(bytes), room: Number(blocks) * Number(blockBytes), faults };
+): Promise<string | undefined> {
+  const { source, target } = part;
+  const { places } = reach;
+  const script = async (path: string): Promise<string | undefined> => {
+    const args = [path, target.path, besides(target)];
+    const end = await places.runAt(source, target)(host, removeMovedFile, args, compareMs, signal);
+    return end.code === 0 ? undefined : end.stdout.trim() || end.stderr.trim();
+  };
+  if (source.volume === undefined) return script(source.path);
+  const seen = await places.volumes.find(host, source.volume, signal);
+  if (seen !== undefined) {
+    if (seen.uuid !== source.uuid) return `it is another volume now: ${seen.uuid}`;
+    const tag = seen.tags.find((t) => places.volumes.isOwnTag(t));
+    if (tag === undefined) return places.mustStay(host, source, signal);
+    const shut = await places.open(host, source, signal);
+    if (shut !== undefined) return shut;
+    const same = await reach.compare(host, part, signal);
+    await places.shut(host, source, signal);
+    if (same.code !== 0) {
+      const said = `${same.stdout} ${same.stderr}`.trim().slice(0, 300);
+      return `it is not equal to its copy any more: ${said}`;
+    }
+    if ((await places.sight(host, source, signal)) !== 'free') return 'somebody has it open';
+    const why = await places.volumes.drop(host, source.volume, seen, tag, signal);
+    if (why !== undefined) return why;
+  }
+  // Nothing but what was kept about the copy.
+  return script('');
 }

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { DriverFault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
+import { onePath } from '../../domain/volume-move';
 import { readDefinitions } from './definitions';
 import { imagesBeside, withoutLinks } from './loose-scripts';
 import { type MoveReach, shortMs } from './move-reach';
@@ -22,20 +23,39 @@ export async function usersOf(
   const pool = reach.options.poolOf(path);
   const hosts = new Set([host, ...(pool === undefined ? [] : reach.options.hostsOf(pool))]);
   const why: string[] = [];
-  for (const one of hosts)
+  for (const one of hosts) {
+    if (one !== host && (await isActiveOn(reach, one, path, signal)))
+      why.push(`it is active on ${one}, where somebody may write to it at any moment`);
     why.push(
       ...(reach.options.hosts.some((h) => h.id === one)
         ? await usersOn(reach, one, path, signal)
         : [`${one} uses its pool as well, and cannot be asked whether it needs it: it is no libvirt host`]),
     );
+  }
   return [...new Set(why)];
 }
 
+/** Of logical volumes alone: LVM on one host knows nothing of what is active on another. */
+async function isActiveOn(
+  reach: MoveReach,
+  host: HostId,
+  path: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { pools, poolOf, hosts } = reach.options;
+  const isVolume = pools.some((p) => p.id === poolOf(path) && p.type === 'lvm');
+  const names = isVolume ? reach.places.volumes.namesIn(path) : undefined;
+  if (names === undefined || !hosts.some((h) => h.id === host)) return false;
+  return (await reach.places.volumes.find(host, names, signal))?.active === true;
+}
+
 async function usersOn(reach: MoveReach, host: HostId, path: string, signal: AbortSignal): Promise<string[]> {
-  const place = { path, format: 'raw', volume: undefined, uuid: undefined };
+  const { poolOf, pools } = reach.options;
+  const isVolume = pools.some((p) => p.id === poolOf(path) && p.type === 'lvm');
+  const volume = isVolume ? reach.places.volumes.namesIn(path) : undefined;
+  const place = { path, format: 'raw', volume, uuid: undefined };
   const why: string[] = [];
   if ((await reach.places.sight(host, place, signal)) === 'held') why.push(`somebody on ${host} has it open`);
-  const { poolOf } = reach.options;
   const all = await readDefinitions(reach.connection(host), undefined, definitionsMs, poolOf, signal);
   const named = all.flatMap((d) => d.shape.disks.map((disk) => ({ who: d.name, files: [disk.path] })));
   const over = (await imagesOf(reach, host, path, signal)).filter((i) => i.files.length > 0);
@@ -43,7 +63,7 @@ async function usersOn(reach: MoveReach, host: HostId, path: string, signal: Abo
   const [real, ...plain] = await withoutLinksOn(reach, host, [path, ...files], signal);
   const inWords = `"${posix.basename(path)}"`;
   const isIt = (file: string): boolean =>
-    file === path ||
+    onePath(file) === onePath(path) ||
     plain[files.indexOf(file)] === real ||
     (file.startsWith('json:') && (file.includes(path) || file.includes(inWords)));
   for (const { who, files: its } of named) if (its.some(isIt)) why.push(`${who} on ${host} names it`);

@@ -64,6 +64,8 @@ row=$(lvs --noheadings --separator '|' -o lv_uuid,lv_active,lv_tags "$1") || exi
 row=$(printf '%s' "$row" | tr -d ' ')
 [ "\${row%%|*}" = "$2" ] || { echo 'it is another volume now' >&2; exit 3; }
 case ",\${row##*|}," in *",$3,"*) ;; *) echo 'it does not carry our tag' >&2; exit 3 ;; esac
+snapshots=$(lvs --noheadings -o lv_name -S "origin='\${1#*/}'" "\${1%/*}") || exit 4
+[ -z "$snapshots" ] || { echo "its snapshots would go with it:" $snapshots >&2; exit 3; }
 lvchange -an "$1" >&2 || exit 3
 lvremove -q -y "$1" >&2 || exit 4
 rm -f "/run/vmedic/lvm/$2"

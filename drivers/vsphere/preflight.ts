@@ -34,7 +34,8 @@ export async function checkMove(vcenter: Vcenter, order: MoveOrder, signal: Abor
     return refused(
       fault('MOVE_REFUSED', {
         vm: vmName,
-        detail: 'vCenter relocates disks only with their VM: attach it to one',
+        detail:
+          'vCenter relocates disks only with their VM, and shows of a copy no byte that could be compared; attach it to a VM that is off, then order vmedic vm migrate-volume',
       }),
     );
   await session.sentinel(signal);

@@ -85,7 +85,7 @@ async function reset(host: LvmHost): Promise<void> {
       'for vm in $(virsh -q list --name); do virsh -q destroy $vm; done',
       'for vm in $(virsh -q list --all --name); do virsh -q undefine $vm; done',
       `rm -rf ${folder} /run/vmedic; mkdir -p ${folder}`,
-      `for lv in $(lvs --noheadings -o lv_name -S 'lv_name=~"^(vm-|case-|filler)"' vmvg); do lvchange -an vmvg/$lv; lvremove -q -y vmvg/$lv; done`,
+      `for lv in $(lvs --noheadings -o lv_name -S 'lv_name=~"^(vm-|case-|disk-|filler)"' vmvg); do lvs vmvg/$lv >/dev/null 2>&1 || continue; lvchange -an vmvg/$lv; lvremove -q -y vmvg/$lv; done`,
     ].join('; '),
   );
 }

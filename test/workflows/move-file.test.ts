@@ -55,6 +55,20 @@ it('is moved under an ID of its own, which refuses other work, and its old place
   });
 });
 
+it('is one disk by whichever of its names, where it is a logical volume', async () => {
+  const system = await begin({ ...two, storage: 'lvm', costs: { copyMs: 400 } });
+  const [pool] = system.spec.pools;
+  const [group = '', name] = [pool!.path.split('/').at(-1), 'old-db'];
+  const path = `/dev/${group}/${name}`;
+  system.controls.makeDisk({ device: 'vda', path, poolId: pool!.id });
+  const mapped = `/dev/mapper/${group.replaceAll('-', '--')}-${name.replaceAll('-', '--')}`;
+  const { run } = await ordered(system, mapped);
+  await untilMovePhase(run, 'copying');
+  expect(await clientOf(system).moveFile(path, second(system), request)).toMatchObject({ answer: 'same' });
+  expect(await run.result()).toMatchObject({ phase: 'moved' });
+  expect(filesOf(system)).not.toContain(path);
+});
+
 describe('is not touched while', () => {
   async function refusal(system: RecoverySystem, path: string): Promise<string> {
     const before = filesOf(system);

@@ -14,12 +14,15 @@ export function addVolumeCommands(program: Command, state: Program): void {
       'move a disk that belongs to no VM to another pool: verified, or left where it is; refused while any VM names it',
     examples: [
       'vmedic volume move --disk /srv/pool/old-web.qcow2 --to archive --wait',
-      'vmedic volume move --disk /srv/pool/old-web.qcow2 --to archive --dry-run',
+      'vmedic volume move --disk /dev/vg0/old-db --to archive --dry-run',
       'vmedic vm migrate-volume web-1 --disk vda --to archive --wait',
     ],
     options: [
       ...startOptions(state.io, 'optional'),
-      new Option('--disk <path>', 'the whole path of a file in a pool of the config').makeOptionMandatory(),
+      new Option(
+        '--disk <path>',
+        'the whole path of a file or logical volume in a pool of the config',
+      ).makeOptionMandatory(),
       new Option('--to <pool>', 'the pool of the config that it goes to').makeOptionMandatory(),
       new Option('--host <id>', 'through this host (default: the first in service that both pools are on)'),
     ],

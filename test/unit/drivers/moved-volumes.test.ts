@@ -26,7 +26,7 @@ echo "\${0##*/} $*" >>"$STATE/journal"
 sep=' '
 while [ $# -gt 0 ]; do
   case $1 in
-    -o) fields=$2; shift ;; -L) size=\${2%b}; shift ;; -n) name=$2; shift ;;
+    -o) fields=$2; shift ;; -S) where=$2; shift ;; -L) size=\${2%b}; shift ;; -n) name=$2; shift ;;
     --addtag) tag=$2; shift ;; --separator) sep=$2; shift ;; --units) shift ;;
     -an | -ay | -aey) act=$1 ;; -*) ;; *) last=$1 ;;
   esac
@@ -46,6 +46,7 @@ there() { [ -d "$STATE/lv/$volume" ] || { echo "  Failed to find logical volume 
 case "\${0##*/}" in
   vgs) cat "$STATE/vg" ;;
   lvs)
+    if [ -n "$where" ]; then [ "$where" = "origin='vm-web-vda-m1'" ] && cat "$STATE/snapshots" 2>/dev/null; exit 0; fi
     if [ "$last" = vg ]; then for v in $(ls "$STATE/lv"); do row "$v"; done; else there; row "$volume"; fi
     [ ! -e "$STATE/cut" ] || exit 5 ;;
   lvcreate)
@@ -128,9 +129,11 @@ describe('a volume of a move', () => {
   it.each([
     ['was replaced by another', { lv_uuid: 'second' }, 'another volume now'],
     ['bears only a tag that ours is a part of', { lv_tags: 'vmedic.m12' }, 'does not carry our tag'],
+    ['has a snapshot, which would go with it', {}, 'its snapshots would go with it: before-the-upgrade'],
     ['is open', { lv_active: 'active', lv_device_open: 'open' }, 'in use'],
   ])('stays when it %s', async (_, fields, why) => {
     put(fields);
+    if (why.includes('snapshots')) writeFileSync(join(state, 'snapshots'), '  before-the-upgrade\n');
     const seen = {
       ...names,
       name: names.volume,
