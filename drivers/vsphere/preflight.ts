@@ -29,11 +29,10 @@ const checkMsMax = 60_000;
 export async function checkMove(vcenter: Vcenter, order: MoveOrder, signal: AbortSignal): Promise<Preflight> {
   const { session } = vcenter;
   const refused = (...faults: Fault[]): Preflight => ({ kind: 'refused', faults });
-  const vmName = order.vmId ?? 'a disk of no VM';
   if (order.vmId === undefined)
     return refused(
-      fault('MOVE_REFUSED', {
-        vm: vmName,
+      fault('DISK_NOT_MOVABLE', {
+        ...{ vm: 'no VM', disk: order.file ?? '' },
         detail:
           'vCenter relocates disks only with their VM, and shows of a copy no byte that could be compared; attach it to a VM that is off, then order vmedic vm migrate-volume',
       }),

@@ -1,4 +1,4 @@
-import type { HostId } from '../../domain/ids';
+import { type HostId, poolId } from '../../domain/ids';
 import type { StoredDefinition } from '../../domain/records';
 import { createVsphere, type Vsphere } from '../../drivers/vsphere';
 import { describeOnVcenter, esx, vsphereOptions } from '../support/vcenter';
@@ -181,6 +181,18 @@ describeOnVcenter('VMs of ESXi hosts', () => {
     expect(await startAt(b)).toEqual({ kind: 'ok' });
     expect([await times('RegisterVM_Task'), await times('AnswerVM')]).toEqual([0, 0]);
     expect(await guests()).toEqual([b]);
+  });
+
+  it('moves no disk that belongs to no VM, and says what to do instead', async () => {
+    const file = '/vmfs/volumes/LocalDS_0/old.vmdk';
+    const disks = [{ disk: 'old.vmdk', to: poolId('LocalDS_1') }];
+    const order = { attempt: 'm1', vmId: undefined, hostId: a, disks, file };
+    const said = await world.vsphere.volumeMoves.preflight(order, notAborted());
+    expect(said).toMatchObject({
+      kind: 'refused',
+      faults: [{ code: 'DISK_NOT_MOVABLE', facts: { disk: file } }],
+    });
+    expect(JSON.stringify(said)).toContain('attach it to a VM that is off');
   });
 
   it('names the hosts that there are when a host has another name in vCenter', async () => {
