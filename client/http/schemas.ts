@@ -88,14 +88,10 @@ export const moveFileBody = named(
   'MoveFile',
   z.strictObject({
     ...startBody.shape,
-    disk: z
-      .string()
-      .min(1)
-      .max(4096)
-      .meta({
-        description: 'The whole path of a file or logical volume in a declared pool.',
-        example: '/srv/pool/old.qcow2',
-      }),
+    disk: z.string().min(1).max(4096).meta({
+      description: 'The whole path of a file or logical volume in a declared pool.',
+      example: '/srv/pool/old.qcow2',
+    }),
     to: idField.meta({ description: 'The pool of the config that it goes to.' }),
     host: idField.optional().meta({ description: 'Through this host; else one that both pools are on.' }),
   }),
