@@ -11,7 +11,7 @@
  * - A list read before something newer was stored takes nothing of that back: neither a sighting nor an observed state.
  */
 import { createHash } from 'node:crypto';
-import { and, asc, eq, inArray, lt, lte, or, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, lt, lte, or, type Param, type Placeholder, sql } from 'drizzle-orm';
 import type { DiscoveredVm, InventoryPort } from '../../activities/ports';
 import type { HostId, VmId } from '../../domain/ids';
 import { millisOf, type Timestamp } from '../../domain/observations';
@@ -19,6 +19,7 @@ import { canonicalJson } from '../../domain/timeline';
 import { hasProcess } from '../../domain/watch-rules';
 import type { Connections, Db } from './connection';
 import { lockHost } from './host-rows';
+import { prepared } from './prepared';
 import { definitions, reservations, sightings, vms } from './schema';
 import { storableText } from './storable';
 import type { VmRow } from './vm-rows';
@@ -160,31 +161,42 @@ async function storeSightings(db: Db, seen: Seen, found: Difference): Promise<vo
       );
 }
 
-async function read(db: Db, seen: Seen, lock: boolean): Promise<Stored> {
-  const ids = [...seen.vms.keys()];
-  const known = new Map<VmId, Known>();
-  for (const some of batches(ids)) {
-    const query = db
-      .select({ row: vms, digest: definitions.digest })
-      .from(vms)
-      .leftJoin(
-        definitions,
-        and(eq(definitions.vmId, vms.vmId), eq(definitions.version, vms.definitionVersion)),
-      )
-      .where(sql`${vms.vmId} = any(${sql.param(some)})`)
-      // One order for everybody who locks several: no deadlock.
-      .orderBy(asc(vms.vmId));
-    const rows = lock ? await query.for('no key update', { of: vms }) : await query;
-    for (const { row, digest } of rows) known.set(row.vmId, { row, digest });
-  }
-  const sighted = await db
+const knownVms = (db: Db, ids: Param | Placeholder) =>
+  db
+    .select({ row: vms, digest: definitions.digest })
+    .from(vms)
+    .leftJoin(
+      definitions,
+      and(eq(definitions.vmId, vms.vmId), eq(definitions.version, vms.definitionVersion)),
+    )
+    .where(sql`${vms.vmId} = any(${ids})`)
+    // One order for everybody who locks several: no deadlock.
+    .orderBy(asc(vms.vmId));
+
+const knownNow = prepared((db) => knownVms(db, sql.placeholder('ids')).prepare('known_vms'));
+
+const sightedOn = prepared((db) =>
+  db
     .select({ vmId: sightings.vmId, seenAt: sightings.seenAt, keptFor: reservations.vmId })
     .from(sightings)
     .leftJoin(
       reservations,
       and(eq(reservations.vmId, sightings.vmId), eq(reservations.hostId, sightings.hostId)),
     )
-    .where(eq(sightings.hostId, seen.hostId));
+    .where(eq(sightings.hostId, sql.placeholder('hostId')))
+    .prepare('sighted_on'),
+);
+
+async function read(db: Db, seen: Seen, lock: boolean): Promise<Stored> {
+  const ids = [...seen.vms.keys()];
+  const known = new Map<VmId, Known>();
+  for (const some of batches(ids)) {
+    const rows = lock
+      ? await knownVms(db, sql.param(some)).for('no key update', { of: vms })
+      : await knownNow(db).execute({ ids: some });
+    for (const { row, digest } of rows) known.set(row.vmId, { row, digest });
+  }
+  const sighted = await sightedOn(db).execute({ hostId: seen.hostId });
   return { vms: known, sighted };
 }
 

@@ -2,7 +2,6 @@ import { asc, eq, and, sql } from 'drizzle-orm';
 import type { InventoryPort } from '../../activities/ports';
 import { DriverFault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
-import { millisOf, type Timestamp } from '../../domain/observations';
 import type { HostRecord } from '../../domain/records';
 import type { Connections, Db } from './connection';
 import { prepared } from './prepared';
@@ -36,9 +35,9 @@ export const hostRows = (
     },
 
     async hosts(filter = {}) {
-      const where = filter.clusterId === undefined ? undefined : eq(hosts.clusterId, filter.clusterId);
+      const { clusterId } = filter;
       const rows = await connections.run((db) =>
-        db.select().from(hosts).where(where).orderBy(asc(hosts.hostId)),
+        clusterId === undefined ? allHosts(db).execute() : clusterHosts(db).execute({ clusterId }),
       );
       return rows.map(record);
     },
@@ -49,6 +48,17 @@ export const hostRows = (
       connections.run((db) => update(db, id, expectedVersion, change), { host: id }),
   };
 };
+
+const allHosts = prepared((db) => db.select().from(hosts).orderBy(asc(hosts.hostId)).prepare('all_hosts'));
+
+const clusterHosts = prepared((db) =>
+  db
+    .select()
+    .from(hosts)
+    .where(eq(hosts.clusterId, sql.placeholder('clusterId')))
+    .orderBy(asc(hosts.hostId))
+    .prepare('cluster_hosts'),
+);
 
 const someHosts = prepared((db) =>
   db
@@ -92,27 +102,43 @@ async function unknownHost(db: Db, id: HostId): Promise<DriverFault> {
   return new DriverFault('UNKNOWN_HOST', { host: id, known: known.map((h) => h.id).join(', ') || 'none' });
 }
 
-async function update(db: Db, id: HostId, expectedVersion: number, change: HostChange): Promise<HostRecord> {
-  const before = await readHost(db, id);
-  if (before === undefined) throw await unknownHost(db, id);
-  if (before.version !== expectedVersion) return repeated(before, expectedVersion, change);
-  const next = { ...before, ...change, lastSeenAt: later(before.lastSeenAt, change.lastSeenAt) };
-  const changed = next.standing !== before.standing || next.bootId !== before.bootId;
-  if (!changed && !worthWriting(before.lastSeenAt, next.lastSeenAt)) return before;
-  const [after] = await db
+const standingNow = sql`coalesce(${sql.placeholder('standing')}::text, ${hosts.standing})`;
+const bootNow = sql`case when ${sql.placeholder('keepsBoot')}::boolean then ${hosts.bootId} else ${sql.placeholder('bootId')}::text end`;
+const seenNow = sql`${sql.placeholder('lastSeenAt')}::timestamptz`;
+const isNews = sql`(${standingNow} <> ${hosts.standing} or ${bootNow} is distinct from ${hosts.bootId})`;
+
+/** The whole change in one statement, where it is worth writing; no row says that it is not, or that the row has moved on. */
+const changeHost = prepared((db) =>
+  db
     .update(hosts)
     .set({
-      standing: next.standing,
-      bootId: next.bootId ?? null,
-      lastSeenAt: next.lastSeenAt ?? null,
+      standing: standingNow,
+      bootId: bootNow,
+      lastSeenAt: sql`greatest(${hosts.lastSeenAt}, ${seenNow})`,
       // Being seen is no change that anybody's decision rests on: it must not make another's write lose its race.
-      version: changed ? sql`${hosts.version} + 1` : hosts.version,
+      version: sql`${hosts.version} + case when ${isNews} then 1 else 0 end`,
     })
-    .where(and(eq(hosts.hostId, id), eq(hosts.version, expectedVersion)))
-    .returning();
+    .where(
+      and(
+        eq(hosts.hostId, sql.placeholder('id')),
+        eq(hosts.version, sql.placeholder('version')),
+        sql`(${isNews} or coalesce(${seenNow} - ${hosts.lastSeenAt} >= ${sql.raw(`interval '${seenEveryMs} ms'`)}, ${seenNow} is not null))`,
+      ),
+    )
+    .returning()
+    .prepare('change_host'),
+);
+
+async function update(db: Db, id: HostId, version: number, change: HostChange): Promise<HostRecord> {
+  const { standing = null, bootId = null, lastSeenAt = null } = change;
+  const keepsBoot = !('bootId' in change);
+  const [after] = await changeHost(db).execute({ id, version, standing, keepsBoot, bootId, lastSeenAt });
   if (after !== undefined) return record(after);
-  const winner = await readHost(db, id);
-  return repeated(winner ?? before, expectedVersion, change);
+  const now = await readHost(db, id);
+  if (now === undefined) throw await unknownHost(db, id);
+  const isThere =
+    (change.standing ?? now.standing) === now.standing && (keepsBoot || change.bootId === now.bootId);
+  return now.version === version && isThere ? now : repeated(now, version, change);
 }
 
 /** The row has moved on. By exactly this change: then it is our own write, repeated. Otherwise somebody else's. */
@@ -123,14 +149,4 @@ function repeated(now: HostRecord, expectedVersion: number, change: HostChange):
     (!('bootId' in change) || change.bootId === now.bootId);
   if (decides && same && now.version === expectedVersion + 1) return now;
   throw new DriverFault('RECORD_CHANGED', { what: now.hostId });
-}
-
-function later(a: Timestamp | undefined, b: Timestamp | undefined): Timestamp | undefined {
-  if (a === undefined || b === undefined) return b ?? a;
-  return millisOf(b) > millisOf(a) ? b : a;
-}
-
-function worthWriting(before: Timestamp | undefined, next: Timestamp | undefined): boolean {
-  if (next === undefined) return false;
-  return before === undefined || millisOf(next) - millisOf(before) >= seenEveryMs;
 }

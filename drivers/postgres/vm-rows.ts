@@ -55,7 +55,13 @@ export const vmRows = (
   const askers = readersOf(connections);
   return {
     async vms(filter = {}) {
-      if (filter.ids?.length === 0) return [];
+      const { ids, notHostId } = filter;
+      if (ids?.length === 0) return [];
+      // What the watch asks of every list.
+      if (ids !== undefined && notHostId !== undefined && Object.keys(filter).length === 2) {
+        const elsewhere = await connections.run((db) => notOn(db).execute({ ids: [...ids], notHostId }));
+        return elsewhere.map(vmRecord);
+      }
       const where = and(
         filter.clusterId === undefined ? undefined : eq(vms.clusterId, filter.clusterId),
         filter.hostId === undefined ? undefined : eq(vms.hostId, filter.hostId),
@@ -128,6 +134,17 @@ const someVms = prepared((db) =>
     .from(vms)
     .where(sql`${vms.vmId} = any(${sql.placeholder('ids')})`)
     .prepare('some_vms'),
+);
+
+const notOn = prepared((db) =>
+  db
+    .select()
+    .from(vms)
+    .where(
+      and(sql`${vms.vmId} = any(${sql.placeholder('ids')})`, ne(vms.hostId, sql.placeholder('notHostId'))),
+    )
+    .orderBy(asc(vms.vmId))
+    .prepare('vms_not_on'),
 );
 
 /** Every change of a row raises its version. */

@@ -26,7 +26,8 @@ export async function judge(
       ...excuse(expected.stuck, 'stuck'),
     ]),
   };
+  // Of a lost "raised" the next word is its end; of a lost end, that it is raised again.
   const lost = (sentence: string): boolean =>
-    expected.noticesLost === true && sentence.endsWith('was cleared without being raised');
+    expected.noticesLost === true && /was (cleared without being raised|raised twice)/.test(sentence);
   expect(asText(findings(facts).filter((f) => !lost(f.sentence)))).toEqual([]);
 }
