@@ -13,7 +13,7 @@ import {
   type PoolFacts,
   type Read,
 } from '../domain/readiness';
-import type { HostRecord, VmDisk, VmRecord } from '../domain/records';
+import { type HostRecord, mayBeShared, type VmDisk, type VmRecord } from '../domain/records';
 import { clusterById, type Environment, nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
 import { endCured } from './watch-readiness';
@@ -189,7 +189,7 @@ async function strategyOf(
   if (!env.storageLocks.strategies.includes(pool.lockStrategy))
     return { kind: 'not-read', detail: `this VMedic has no driver for ${pool.lockStrategy}` };
   const images = vms.flatMap((v) =>
-    v.shape.disks.filter((d) => d.poolId === pool.id && !d.shareable).map((d) => d.path),
+    v.shape.disks.filter((d) => d.poolId === pool.id && !mayBeShared(d)).map((d) => d.path),
   );
   // Whose they are does not matter here, only that they can be read.
   const suspect = vms[0]?.hostId ?? hosts[0]?.host.id;

@@ -37,7 +37,7 @@ import { faultOf, isOfInventory } from './fault-boundary';
 import { repairsNow } from './guest-repair';
 import { candidates, wanted } from './plan';
 import type { HealthMark } from './ports';
-import { poolNotKnown } from './release';
+import { poolNotKnown, releaseForStart } from './release';
 import { alertIfDegraded, becomesHealthy, mustNotBeAtRest, type Settled, switchRecord } from './settle';
 import { mayStillStart, orderedBefore, tellNotStarted } from './orders-left';
 import { answerOf, orderStart } from './start-order';
@@ -183,7 +183,7 @@ async function preparedOrNot(...[env, vm, input]: Parameters<typeof prepareOnce>
 async function prepareOnce(
   env: Environment,
   vm: VmRecord,
-  input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[] },
+  input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[]; oneLook?: true },
 ): Promise<Prepared> {
   const chosen = await chooseTarget(env, vm, input);
   if ('kind' in chosen) return chosen;
@@ -201,13 +201,30 @@ async function prepareOnce(
       fault: fault('NO_CAPACITY', { vm: vm.name, detail: `${target} has no room left` }),
     };
   const storage = await env.volumes.makeReady(permit.permit, vm.shape.disks, signal());
-  if (!storage.ready) return blocked(target, storage.fault);
+  if (!storage.ready) return blocked(target, await unlessReleased(env, vm, input, storage.fault));
   const mark = await env.hostCommands.markHealth(target, vm.shape, signal());
   const defined = await define(env, vm, target);
   if (defined !== undefined) return blocked(target, defined);
   const { activated } = storage;
   const before = chosen.orderedBefore === true ? { orderedBefore: true as const } : {};
   return { kind: 'prepared', target, mark, health: healthOf(env, vm), activated, ...before };
+}
+
+/** Its old host may still hold what it needs. The next look tells whether that was all; here is said who keeps it, where that is known. */
+async function unlessReleased(
+  env: Environment,
+  vm: VmRecord,
+  input: StartBasis & { oneLook?: true },
+  why: Fault,
+): Promise<Fault> {
+  if (input.oneLook === true || why.code !== 'STORAGE_NOT_READY') return why;
+  const kept = await releaseForStart(env, vm, input.incidentId, input.evidence);
+  if (kept === undefined) return why;
+  if (kept.code === 'EVIDENCE_CONTRADICTED') return kept;
+  return fault('STORAGE_NOT_READY', {
+    ...why.facts,
+    detail: `${why.facts['detail'] ?? ''}; ${kept.sentence}`,
+  });
 }
 
 function healthOf(env: Environment, vm: VmRecord): HealthCheck {

@@ -32,6 +32,8 @@ export const limits = {
   ownerSilentMsMax: 60_000,
   /** Its mark on each host is written anew this often: two may be lost before another takes the host for its own. */
   ownerMarkEveryMs: 20_000,
+  /** An activity that waits for storage is cut off after this: the storage deadline and what is under way at its end lie well below. */
+  storageWaitMsMax: 1_800_000,
   /** Doublings of a VM's grace, one for each restart of its budget: 2 to the power of 6 is a minute's grace grown to an hour. */
   graceDoublingsMax: 6,
   /** Characters of an activity summary that the timeline shows (facts: cut at 120). */
@@ -66,6 +68,11 @@ export function limitProblems(policy: ClusterPolicy): string[] {
     problems.push(
       `readBackDeadline (${policy.readBackDeadlineMs} ms) is below ${floor} ms: the age limit of a host's list ` +
         `(${limits.listAgeMsMax} ms) plus clock skew (${limits.clockSkewMsMax} ms); a start could be called stuck before one fresh list was read`,
+    );
+  if (policy.storageDeadlineMs > limits.storageWaitMsMax / 2)
+    problems.push(
+      `storageDeadline (${policy.storageDeadlineMs} ms) is above ${limits.storageWaitMsMax / 2} ms: what waits for storage would be cut off and begun anew for ever, ` +
+        'and nobody would be told',
     );
   if (policy.blastRadius.hosts < 1)
     problems.push('blastRadius.hosts is below 1: no single host could ever be recovered');

@@ -33,9 +33,14 @@ export interface VmDisk {
   readonly format: string;
   readonly poolId: PoolId | undefined;
   readonly shareable: boolean;
+  /** The guest cannot write to it: a CD-ROM, or marked so. Left out where it can. */
+  readonly readonly?: true;
   /** Of a logical volume: read while its VM ran. */
   readonly volume?: VolumeIdentity;
 }
+
+/** Whether other VMs may have it open at the same time, so that its being locked speaks against nothing. */
+export const mayBeShared = (disk: VmDisk): boolean => disk.shareable || disk.readonly === true;
 
 /** What a definition says of a VM, read from its XML while its host lived. */
 export interface VmShape {

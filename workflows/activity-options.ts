@@ -7,6 +7,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities';
+import { limits } from '../domain/limits';
 import { powerQueue } from './inputs';
 
 const waitForEnd = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
@@ -37,7 +38,16 @@ export const power = () =>
   });
 
 /** Before the pivot: bounded inside by the cluster's storage deadline, which is minutes at most. */
-export const prepare = proxyActivities<Activities>({ ...reads, startToCloseTimeout: '30 min' });
+export const prepare = proxyActivities<Activities>({
+  ...reads,
+  startToCloseTimeout: limits.storageWaitMsMax,
+});
+
+/** Of a dead host's locks: bounded inside by the storage deadline too, which begins anew with each attempt and must come to its end. */
+export const release = proxyActivities<Activities>({
+  ...reads,
+  startToCloseTimeout: limits.storageWaitMsMax,
+});
 
 /**
  * One try within the workflow task, for what is a few rows and a look: an activity of its own costs the engine some 8 ms of CPU, this one.

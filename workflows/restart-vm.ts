@@ -47,6 +47,7 @@ export async function restartVm(input: RestartVmInput): Promise<RestartVmResult>
 /** Attempts, one after another, until the VM is up, is known not to come back now, or a person gives up. */
 export async function untilEnded(run: Run): Promise<Attempt> {
   const avoid: HostId[] = [];
+  let notReady: Fault | undefined;
   for (;;) {
     const proofs = run.evidence.length;
     const attempt = await attemptOnce(run, avoid);
@@ -62,6 +63,10 @@ export async function untilEnded(run: Run): Promise<Attempt> {
     ) {
       avoid.push(target);
       run.target = undefined;
+      if (attempt.fault.code === 'STORAGE_NOT_READY') notReady = attempt.fault;
+    } else if (attempt.kind === 'over' && attempt.phase === 'no-capacity' && notReady !== undefined) {
+      // Not for want of room: its storage is what kept it from the host that had some.
+      return { kind: 'over', phase: 'blocked', fault: elsewhereToo(notReady, attempt.fault) };
     } else if (attempt.kind === 'next-target') {
       return { kind: 'over', phase: 'blocked', fault: attempt.fault };
     } else if (attempt.kind === 'stuck') {
@@ -76,6 +81,12 @@ export async function untilEnded(run: Run): Promise<Attempt> {
     }
   }
 }
+
+const elsewhereToo = (notReady: Fault, others: Fault): Fault =>
+  fault(notReady.code, {
+    ...notReady.facts,
+    detail: `${notReady.facts['detail'] ?? ''}; and elsewhere: ${others.facts['detail'] ?? others.sentence}`,
+  });
 
 /** An old definition waits for nobody but its host: when that answers, or is proven off, the run goes on by itself. */
 const mayGoOn = async (why: Fault): Promise<boolean> =>
@@ -160,8 +171,11 @@ async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared
         throw new Ended({ kind: 'stuck', fault: prepared.fault });
       // A host that has filled up since it was picked is not the end: placement chooses again, and says what each host lacks.
       const filledUp = prepared.kind === 'no-capacity' && prepared.target !== undefined && avoid.length === 0;
+      // What one host cannot open another may: the fault comes back when none of them can.
+      const cannotOpen =
+        prepared.fault.code === 'STORAGE_NOT_READY' && prepared.fault.facts['everywhere'] === undefined;
       throw new Ended(
-        filledUp
+        filledUp || cannotOpen
           ? { kind: 'next-target', fault: prepared.fault }
           : { kind: 'over', phase: prepared.kind, fault: prepared.fault },
       );

@@ -65,7 +65,10 @@ export type StorageReadiness =
 
 /** A VM's volumes on the host where it is to start. Never creates, zeroes, repairs or deletes anything. */
 export interface VolumesPort {
-  /** Makes the disks usable there (activates what must be), read back. Not ready yet is an answer, not an error. Repeatable. */
+  /**
+   * Makes the disks usable there (activates what must be), read back. Not ready yet is an answer, not an error; its fault has the fact
+   * `everywhere` when no other host could use them either. Repeatable.
+   */
   makeReady(permit: StartPermit, disks: readonly VmDisk[], signal: AbortSignal): Promise<StorageReadiness>;
   /**
    * The disks, those on logical volumes with what each is by UUID, as the host sees it now. A disk that is none, or is not found without

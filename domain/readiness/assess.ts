@@ -11,7 +11,7 @@ import type { VmDisk, VmRecord } from '../records';
 import type { HostFacts, PoolFacts, ReadinessFacts, VmFacts } from './facts';
 import { hostFindings, unfitTarget } from './host-checks';
 import type { Finding, ReadinessReport, Unread, VmReadiness } from './report';
-import { groupsNamed, poolFindings } from './storage-checks';
+import { groupsNamed, mountOf, poolFindings } from './storage-checks';
 import { vmFindings } from './vm-checks';
 
 export function assessReadiness(facts: ReadinessFacts): ReadinessReport {
@@ -167,10 +167,19 @@ function obstacle(
   const pool = facts.pools.find((p) => p.pool.id === disk.poolId);
   if (pool === undefined || !host.host.pools.includes(pool.pool.id)) return undefined;
   if (pool.pool.type === 'lvm') return volumeObstacle(pool, disk, host, home);
+  const unguarded = mountedUnguarded(pool, host);
+  if (unguarded !== undefined)
+    return `has ${pool.pool.path ?? pool.pool.id} mounted with ${unguarded}, where nothing is started`;
   if (host.images.kind === 'not-read') return `could not look at ${disk.path}: ${host.images.detail}`;
   const sight = host.images.value.find((s) => s.path === disk.path);
   if (sight === undefined) return `did not say whether it can open ${disk.path}`;
   return sight.seen === 'usable' ? undefined : `cannot open ${disk.path}: ${sight.seen} (${sight.detail})`;
+}
+
+/** As the look before a start: a mount whose locks stay on its host keeps no second writer out. */
+function mountedUnguarded(pool: PoolFacts, host: HostFacts): string | undefined {
+  if (!pool.pool.lockStrategy.startsWith('nfs')) return undefined;
+  return mountOf(pool, host)?.options.find((o) => /^(nolock|local_lock=(all|flock|posix))$/.test(o));
 }
 
 /** A volume is inactive wherever its VM does not run, so what counts is that the host knows it, in the same group. */

@@ -75,6 +75,7 @@ function disk(node: Node, poolOf: PoolOf): VmDisk[] {
       format: text(child(node, 'driver')?.['@type']) ?? 'raw',
       poolId: poolOf(path),
       shareable: 'shareable' in node,
+      ...(('readonly' in node || node['@device'] === 'cdrom') && { readonly: true as const }),
     },
   ];
 }

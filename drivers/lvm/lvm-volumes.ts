@@ -47,6 +47,8 @@ export interface LvmStorage {
 const chainMax = 8;
 
 class NotReady extends Error {}
+/** On no host, as things are. */
+class NotReadyAnywhere extends NotReady {}
 
 export function createLvmStorage(options: LvmOptions): LvmStorage {
   const lvm = new Lvm(options);
@@ -76,7 +78,8 @@ class Lvm implements VolumesPort {
       return { ready: true, activated: await this.activateAll(permit, disks, signal) };
     } catch (error) {
       if (!(error instanceof NotReady)) throw error;
-      const facts = { vm: permit.vmId, host: permit.target, detail: error.message };
+      const everywhere = error instanceof NotReadyAnywhere && ({ everywhere: 'yes' } as const);
+      const facts = { vm: permit.vmId, host: permit.target, detail: error.message, ...everywhere };
       return { ready: false, fault: fault('STORAGE_NOT_READY', facts) };
     }
   }
@@ -210,11 +213,11 @@ class Lvm implements VolumesPort {
       for (const [disk, { volume }] of found) {
         const there = reports[i]?.volumes.find((v) => v.uuid === volume.uuid);
         if (there?.stateUnknown === true)
-          throw new NotReady(
+          throw new NotReadyAnywhere(
             `whether ${disk.path} is active on ${host} could not be read: LVM has no kernel there`,
           );
         if (there?.active === true)
-          throw new NotReady(
+          throw new NotReadyAnywhere(
             `${disk.path} is active on ${host}: deactivate it there (lvchange -an) if nobody uses it`,
           );
       }
@@ -231,7 +234,7 @@ class Lvm implements VolumesPort {
     } catch (error) {
       if (!(error instanceof DriverFault)) throw error;
       if (permit.accounts.some((a) => a.hostId === host))
-        throw new NotReady(`whether it is active on ${host} could not be read: ${error.message}`);
+        throw new NotReadyAnywhere(`whether it is active on ${host} could not be read: ${error.message}`);
       return undefined;
     }
   }

@@ -10,6 +10,7 @@ import type { StorageLocksPort, StorageReadiness, VolumesPort } from '../../acti
 import { DriverFault, fault } from '../../domain/faults';
 import type { LockStrategy } from '../../domain/fleet';
 import type { HostId, PoolId } from '../../domain/ids';
+import { mayBeShared } from '../../domain/records';
 import { Nfs3Notify } from './nfs3-notify';
 import { Nfs4Expire, Nfs4Lease } from './nfs4';
 import { NfsAppliance } from './nfs-appliance';
@@ -94,10 +95,13 @@ function imagesPort(options: NfsStorageOptions, find: Find): VolumesPort {
         host,
         disks.map((d) => d.path),
         signal,
+        disks.filter(mayBeShared).map((d) => d.path),
       );
       const detail = sights.flatMap((s) => obstacle(s) ?? []).join('; ');
       if (detail === '') return { ready: true, activated: [] };
-      return { ready: false, fault: fault('STORAGE_NOT_READY', { vm, host, detail }) };
+      // Whoever holds it holds it wherever the VM would be started.
+      const everywhere = sights.some((s) => s.says === 'held') && ({ everywhere: 'yes' } as const);
+      return { ready: false, fault: fault('STORAGE_NOT_READY', { vm, host, detail, ...everywhere }) };
     },
     // Images are known by their paths.
     identify: (_host, disks) => Promise.resolve([...disks]),
@@ -111,9 +115,11 @@ async function lookFrom(
   host: HostId,
   paths: readonly string[],
   signal: AbortSignal,
+  shared: readonly string[] = [],
 ): Promise<TargetSight[]> {
   const distinct = [...new Set(paths)];
-  const end = await options.runOnHost(host, targetScript, distinct, targetMs, signal);
+  const asked = distinct.map((path) => (shared.includes(path) ? `shared:${path}` : path));
+  const end = await options.runOnHost(host, targetScript, asked, targetMs, signal);
   if (end.code === 0 && end.stdout.trimEnd().endsWith('complete')) return sightsFrom(distinct, end.stdout);
   const detail = `the look at its images failed: ${end.stderr.trim().slice(0, 200) || `exit code ${end.code}`}`;
   throw new DriverFault('HOST_COMMAND_FAILED', { host, detail });

@@ -11,10 +11,12 @@ export type TargetSight =
 /**
  * Each path by a process of its own, so that one that hangs hides none of the others. The lock is asked for whole and exclusive by flock(1),
  * which an NFS client turns into a lock at the server (nfs(5)): it is *taken*, for a moment, because servers were seen that answer a mere
- * test wrongly. Nothing is written. A mount without locks between hosts would answer "free" to anybody, so its options are looked at first.
+ * test wrongly. Of one that several VMs may have open (`shared:` before its path) no lock is asked for. Nothing is written. A mount without locks between hosts would answer "free" to anybody, so its options are looked at first.
  */
 export const targetScript = `
 look() {
+  lock=yes
+  case $1 in shared:*) lock=no; set -- "\${1#shared:}" ;; esac
   mount=$(timeout -s KILL 5 findmnt -n -o FSTYPE,OPTIONS --target "$1") || { [ $? = 1 ] && echo missing || echo hung; return; }
   case $mount in
     nfs*) ;;
@@ -27,6 +29,7 @@ look() {
   case $? in 0) ;; 137 | 124) echo hung; return ;; *) echo missing; return ;; esac
   said=$(timeout -s KILL 5 dd if="$1" of=/dev/null bs=4096 count=1 2>&1)
   case $? in 0) ;; 137 | 124) echo hung; return ;; *) echo "unreadable $(printf %s "$said" | head -n 1 | tr -cd '[:print:]')"; return ;; esac
+  [ $lock = yes ] || { echo free; return; }
   # flock(1) would create a file that was removed meanwhile, empty. Opened for reading first, and that very one again for writing, none is.
   said=$(timeout -s KILL 8 sh -c 'exec 8<"$1" 9<>/proc/self/fd/8; exec flock -x -n -E 75 9' sh "$1" 2>&1)
   case $? in

@@ -48,6 +48,25 @@ it('a failed host’s volumes are activated on the new host of each VM, exactly 
   await judge(s);
 });
 
+it('an image that one host cannot open keeps its VM from that host, and from no other', async () => {
+  const s = await begin({ storage: 'nfs' });
+  for (const vm of ['vm-001', 'vm-004']) s.controls.setDiskOn(s.host('b'), pathOf(s, vm), 'unreadable');
+  s.controls.cutPower(s.host('a'));
+  const result = await (await s.recoverHost('a')).result();
+  expect(result.vms.map((v) => [v.phase, v.target])).toEqual([
+    ['running', s.host('c')],
+    ['running', s.host('c')],
+  ]);
+  await judge(s);
+});
+
+it('locks that nobody released are released when a VM is to be started, and its host is proven off', async () => {
+  const s = await begin({ storage: 'nfs', policy: { storageDeadlineMs: 20_000 } });
+  await (await s.fenceHost('a')).result();
+  await expect((await s.restartVm('vm-001')).result()).resolves.toMatchObject({ phase: 'running' });
+  await judge(s, { down: [s.vm('vm-004')] });
+});
+
 it('a start that is asked for before its storage is there waits, and does not fail', async () => {
   const s = await begin({ ...lvm, policy: { storageDeadlineMs: 20_000 } });
   const path = pathOf(s, 'vm-001');

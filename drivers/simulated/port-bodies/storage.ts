@@ -95,10 +95,13 @@ export function volumesBody(world: World): Served<VolumesPort> {
       const { target, vmId } = permit;
       await reach(world, target, context);
       const by = `${permit.incidentId}/${vmId}`;
-      const notReady = (detail: string) =>
+      const notReady = (detail: string, everywhere?: 'everywhere') =>
         ({
           ready: false,
-          fault: fault('STORAGE_NOT_READY', { vm: vmId, host: target, detail }),
+          fault: fault('STORAGE_NOT_READY', {
+            ...{ vm: vmId, host: target, detail },
+            ...(everywhere !== undefined && { everywhere: 'yes' }),
+          }),
         }) as const;
       const activated: string[] = [];
       for (const { path, volume } of disks) {
@@ -106,11 +109,16 @@ export function volumesBody(world: World): Served<VolumesPort> {
         const sight = disk?.sightOn.get(target) ?? disk?.sight ?? 'missing';
         if (disk === undefined || sight !== 'usable') return notReady(`${path} is ${sight}`);
         if (world.storage.isCut(disk.poolId, target)) return notReady(`${path} is read-only there`);
+        // As a look at an NFS mount finds it, which asks for the lock.
+        const guarded = world.storage.pool(disk.poolId)?.lockStrategy.startsWith('nfs') === true;
+        const lock = guarded && !disk.shareable ? world.storage.lockOn(path) : undefined;
+        if (lock !== undefined && lock.owner !== target)
+          return notReady(`${path} is locked by somebody`, 'everywhere');
         if (!world.storage.needsActivation(disk)) continue;
         if (volume !== undefined && volume.volume !== disk.identity)
           return notReady(`${path} is another volume now: ${disk.identity}, and it was ${volume.volume}`);
         const elsewhere = [...disk.activeOn.keys()].find((h) => h !== target);
-        if (elsewhere !== undefined) return notReady(`${path} is active on ${elsewhere}`);
+        if (elsewhere !== undefined) return notReady(`${path} is active on ${elsewhere}`, 'everywhere');
         if (!disk.activeOn.has(target)) {
           disk.activeOn.set(target, by);
           world.journal.effect({ effect: 'storage-activated', path, hostId: target, by });

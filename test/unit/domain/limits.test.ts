@@ -27,6 +27,11 @@ it.each<[string, Partial<ClusterPolicy>, RegExp]>([
       `below ${floor} ms: .* \\(${limits.listAgeMsMax} ms\\) plus clock skew \\(${limits.clockSkewMsMax} ms\\)`,
     ),
   ],
+  [
+    'a wait for storage that would be cut off before its end',
+    { storageDeadlineMs: limits.storageWaitMsMax },
+    /begun anew for ever/,
+  ],
   ['a blast radius of nobody', { blastRadius: { hosts: 0, percent: 30 } }, /no single host could ever/],
 ])('refuses %s, with the numbers', (_, change, sentence) => {
   const problems = limitProblems(policy(change));

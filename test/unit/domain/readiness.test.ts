@@ -84,6 +84,32 @@ it('of a cluster in good order finds nothing, and says where each VM would go', 
   expect(verdicts(report)).toEqual(['web comes-back on hv-c', 'db comes-back on hv-c']);
 });
 
+it.each(['nolock', 'local_lock=posix'])(
+  'sends no VM to a host that has its pool mounted with %s',
+  (option) => {
+    const mounts = [
+      {
+        ...{ poolId: pool.id, path: '/p', kind: 'mount' as const, source: 'nfs:/p', fileSystem: 'nfs' },
+        ...{ options: ['rw', 'vers=3', option], fstabOptions: undefined },
+      },
+    ];
+    const b2 = good(b);
+    const survey = b2.survey.kind === 'read' ? { ...b2.survey.value, mounts } : undefined!;
+    const odd: HostFacts = { ...b2, survey: { kind: 'read', value: survey } };
+    const locked = [
+      {
+        ...({ strategy: { kind: 'read', value: 'answers' }, lockTest: undefined } as const),
+        pool: { ...pool, type: 'nfs', lockStrategy: 'nfs3-notify' } as const,
+      },
+    ];
+    const web = [vmOf('web', a)];
+    expect(verdicts(assess([good(a), odd], web, { pools: locked }))).toEqual(['web would-not']);
+    expect(verdicts(assess([good(a), odd, good(c)], web, { pools: locked }))).toEqual([
+      'web comes-back on hv-c',
+    ]);
+  },
+);
+
 it('counts neither a VM that is unprotected nor one that is meant to be off', () => {
   const off = vmOf('db', a, 10, { desired: 'stopped' });
   const free = vmOf('web', a, 10, { protected: false });

@@ -41,7 +41,7 @@ it('leaves out drives that keep no VM from starting, and keeps those that do', (
       <disk type='file' device='cdrom'><source file='/iso/must-be-there'/><target dev='sdc'/></disk>`),
     pool,
   );
-  expect(shape.disks.map((d) => d.path)).toEqual(['/iso/must-be-there']);
+  expect(shape.disks).toMatchObject([{ path: '/iso/must-be-there', readonly: true }]);
 });
 
 it.each([

@@ -142,18 +142,21 @@ describe('the look at an image from where its VM is to start', () => {
   const folder = mkdtempSync(join(tmpdir(), 'on-target-'));
   afterAll(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'a.qcow2');
-  const asked = (between: string) => {
+  const asked = (between: string, as = path) => {
     // What happens on the host right before the lock is asked for; and a mount that is none of NFS's.
     const script = targetScript
       .replace(/mount=\$\(timeout[^\n]*/, "mount='nfs4 rw'")
       .replace('  said=$(timeout -s KILL 8', `  ${between}\n  said=$(timeout -s KILL 8`);
-    return spawnSync('sh', ['-c', script, 'sh', path], { encoding: 'utf8' }).stdout;
+    return spawnSync('sh', ['-c', script, 'sh', as], { encoding: 'utf8' }).stdout;
   };
 
   it('finds it free, or held by another', () => {
     writeFileSync(path, 'image');
     expect(asked(':')).toMatch(/^0 free\n/);
     expect(asked(`exec 7<${path}; flock -s 7`)).toMatch(/^0 held\n/);
+    expect(asked(`exec 7<${path}; flock -s 7`, `shared:${path}`)).toMatch(/^0 free\n/);
+    rmSync(path);
+    expect(asked(':', `shared:${path}`)).toMatch(/^0 missing\n/);
   });
 
   it('never makes one that was removed meanwhile anew', () => {
