@@ -140,32 +140,46 @@ tagged "$2" "$5.back" && lvchange -q --deltag "$5.back" "$2" >&2
 rm -f -- "$1"
 exit 0`;
 
-/**
- * One line a file system: DEVICE TYPE FOUND WORDS. The appliance of libguestfs is a virtual machine with a kernel of its own; `direct` keeps libvirt out
- * of it, on whose list it would stand as a VM. Mounting replays the journal; where that is refused, e2fsck and xfs_repair refuse as well to go past it,
- * and the file system is damaged. $1 the lock; then guestfish's own arguments, which name the disks.
- */
-export const mendScript = `${head}
-lock=$1; shift
+/** `direct` keeps libvirt out of it, on whose list the appliance would stand as a VM. What libguestfs says of an error ends in advice: the first line that names one counts. */
+const appliance = `
 LIBGUESTFS_BACKEND=direct; export LIBGUESTFS_BACKEND
-fish() { guestfish --rw "$@" </dev/null 2>&1; }
 words() { printf %s "$*" | tr '\\n' ' ' | tr -cd '[:print:]' | head -c 200; }
-all=$(guestfish --ro "$@" run : list-filesystems </dev/null) || exit 5
+failed() { words "$(printf '%s\\n' "$1" | grep -m 1 'error:' || printf '%s\\n' "$1" | tail -n 1)" >&2; exit 5; }
+`;
+
+/**
+ * Whether the appliance boots there and knows XFS; nothing is opened. Its first boot on a host puts it together out of the host's own packages, which
+ * takes half a minute; later ones some seconds, without KVM three times as long.
+ */
+export const applianceFacts = `
+LC_ALL=C; export LC_ALL
+${appliance}
+said=$(guestfish --ro -a /dev/null -- run : filesystem-available xfs </dev/null 2>&1) || failed "$said"
+[ "$(printf '%s\\n' "$said" | tail -n 1)" = true ] || { echo 'guestfish knows no XFS there (Debian: libguestfs-xfs)' >&2; exit 5; }`;
+
+/**
+ * One line a file system: DEVICE TYPE FOUND WORDS. The appliance of libguestfs is a virtual machine with a kernel of its own, booted anew for each look.
+ * Mounting replays the journal; where that is refused, e2fsck and xfs_repair refuse as well to go past it, and the file system is damaged. guestfish
+ * prints what xfs_repair returned: of a check 1 for damage as for a journal that is not replayed, of a repair 2 for the latter, and ends with 0 all the
+ * same. $1 the lock; then guestfish's own arguments, which name the disks.
+ */
+export const mendScript = `${head}${appliance}
+lock=$1; shift
+fish() { guestfish --rw "$@" </dev/null 2>&1; }
+last() { printf '%s\\n' "$1" | tail -n 1; }
+all=$(guestfish --ro "$@" -- run : list-filesystems </dev/null 2>&1) || failed "$all"
 printf '%s\\n' "$all" | while read -r device type; do
-  device=\${device%:}
-  [ -n "$device" ] || continue
+  case $device in /dev/*:) device=\${device%:} ;; *) continue ;; esac
   case $type in
     ext2|ext3|ext4)
-      mounted=$(fish "$@" run : mount "$device" / : umount-all) || :
-      if said=$(fish "$@" run : e2fsck "$device" correct:true); then echo "$device $type whole"
-      else echo "$device $type damaged $(words "$mounted" "$said")"; fi ;;
+      if said=$(fish "$@" -- run : -mount "$device" / : umount-all : e2fsck "$device" correct:true); then echo "$device $type whole"
+      else echo "$device $type damaged $(words "$said")"; fi ;;
     xfs)
-      mounted=$(fish "$@" run : mount "$device" / : umount-all) || :
-      if said=$(fish "$@" run : xfs-repair "$device" nomodify:true) && [ "$said" = 0 ]; then echo "$device $type whole"
-      elif said=$(fish "$@" run : xfs-repair "$device") &&
-        [ "$(fish "$@" run : mount "$device" / : umount-all : xfs-repair "$device" nomodify:true)" = 0 ]; then
-        echo "$device $type mended"
-      else echo "$device $type damaged $(words "$mounted" "$said")"; fi ;;
+      if said=$(fish "$@" -- run : -mount "$device" / : umount-all : xfs-repair "$device" nomodify:true) && [ "$(last "$said")" = 0 ]; then
+        echo "$device $type whole"
+      elif mended=$(fish "$@" -- run : xfs-repair "$device" : mount "$device" / : umount-all : xfs-repair "$device" nomodify:true) &&
+        [ "$(last "$mended")" = 0 ]; then echo "$device $type mended"
+      else echo "$device $type damaged $(words "$said" "$mended")"; fi ;;
     *) echo "$device $type left" ;;
   esac
 done

@@ -26,9 +26,19 @@ export interface GuestRepairOptions {
 }
 
 /** Copies and checks take as long as a disk is large; a lost connection ends the wait sooner. */
-const deadlines = { readMs: 15_000, actMs: 60_000, keepMs: 4 * 3_600_000, mendMs: 2 * 3_600_000 } as const;
+const deadlines = {
+  readMs: 15_000,
+  bootMs: 5 * 60_000,
+  actMs: 60_000,
+  keepMs: 4 * 3_600_000,
+  mendMs: 2 * 3_600_000,
+} as const;
 
-const tools = ['guestfish', 'qemu-img', 'qemu-io', 'flock', 'cmp', 'cp', 'stat', 'df'];
+const tools = {
+  always: ['guestfish', 'flock'],
+  files: ['qemu-img', 'qemu-io', 'cmp'],
+  volumes: ['lvs', 'lvcreate', 'lvconvert'],
+};
 
 export function createGuestRepair(options: GuestRepairOptions): GuestRepairPort {
   return new Repair(options);
@@ -78,12 +88,24 @@ class Repair implements GuestRepairPort {
     for (const [where, { needed, free }] of wanted)
       if (free < needed)
         why.push(`${where} has ${free} bytes free, and ${needed} are needed to keep its disks`);
-    const asked = order.disks.some((d) => this.poolOf(d)?.type === 'lvm')
-      ? [...tools, 'lvs', 'lvcreate', 'lvconvert']
-      : tools;
+    const isVolume = (disk: VmDisk): boolean => this.poolOf(disk)?.type === 'lvm';
+    const asked = [
+      ...tools.always,
+      ...(order.disks.every(isVolume) ? [] : tools.files),
+      ...(order.disks.some(isVolume) ? tools.volumes : []),
+    ];
     const lacking = await this.read(host, scripts.missingTools, asked, signal);
     if (lacking !== '') why.push(`${host} lacks ${lacking.split('\n').join(', ')}`);
+    else why.push(...(await this.whyNoAppliance(host, signal)));
     return why.length === 0 ? { kind: 'ready', kept } : { kind: 'refused', why };
+  }
+
+  /** Booted once for nothing: a guest is not stopped for a repair that its host cannot do. */
+  private async whyNoAppliance(host: HostId, signal: AbortSignal): Promise<string[]> {
+    const answer = await this.options.asRoot(host, scripts.applianceFacts, [], deadlines.bootMs, signal);
+    return answer.code === 0
+      ? []
+      : [`the appliance of guestfish is of no use on ${host}: ${lastLine(answer)}`];
   }
 
   async keep(host: HostId, order: RepairOrder, signal: AbortSignal): Promise<void> {
@@ -238,7 +260,15 @@ function refusal(
   what: string,
   { code, stderr }: { readonly code?: number; readonly stderr: string },
 ): DriverFault {
+  return new DriverFault('REPAIR_FAILED', {
+    what,
+    vm,
+    host,
+    detail: lastLine({ stderr, ...(code !== undefined && { code }) }),
+  });
+}
+
+function lastLine({ code, stderr }: { readonly code?: number; readonly stderr: string }): string {
   const said = stderr.trim().split('\n').at(-1) ?? '';
-  const detail = said === '' ? `exit code ${code ?? 'not known'}` : said.slice(0, 300);
-  return new DriverFault('REPAIR_FAILED', { what, vm, host, detail });
+  return said === '' ? `exit code ${code ?? 'not known'}` : said.slice(0, 300);
 }

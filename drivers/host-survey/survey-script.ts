@@ -18,7 +18,7 @@ const rivals = [
   },
 ] as const;
 
-/** Arguments: the pools' folders. Looks at nothing else, writes nothing, takes no lock. */
+/** Arguments: a program more that must be there, or nothing; then the pools' folders. Looks at nothing else, writes nothing, takes no lock. */
 export const surveyScript = `
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -32,6 +32,8 @@ done
 version qemu "$qemu"
 version qemu-img "$(said qemu-img --version)"
 version qemu-io "$(said qemu-io --version)"
+[ -z "$1" ] || version "$1" "$(said "$1" --version)"
+shift
 arguments=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\000' '\\n')
 ${rivals
   .map(

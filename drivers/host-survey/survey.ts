@@ -45,8 +45,10 @@ export function createSurvey({ runScript, volumeGroups, deadlines }: SurveyOptio
   return {
     async survey(host, pools, signal) {
       const folders = pools.flatMap((p) => (p.path === undefined || p.type === 'lvm' ? [] : [p.path]));
+      // By a person's command it is asked for when it is needed; what is to happen by itself must be there before.
+      const repairs = pools.some((p) => p.guestRepair === 'automatic');
       const [end, lvm] = await Promise.all([
-        runScript(host, surveyScript, folders, surveyMs, signal),
+        runScript(host, surveyScript, [repairs ? 'guestfish' : '', ...folders], surveyMs, signal),
         lvmOf(host, pools, signal),
       ]);
       const survey = surveyFrom(end.stdout, pools, lvm);

@@ -101,6 +101,7 @@ export const contractDrivers: readonly ContractDriver[] = [
     ...{ port: 'guestRepair', driver: `host-commands (${what})` },
     lacks: { 'dead-host': 'its scripts run on this machine' },
   })),
+  { port: 'guestRepair', driver: 'host-commands (LVM)', lacks: everything },
   { port: 'storageLocks', driver: 'directory', lacks: directoryLacks },
   { port: 'storageLocks', driver: 'nfs3-notify', lacks: everything },
   { port: 'storageLocks', driver: 'nfs4-expire', lacks: everything },

@@ -9,29 +9,10 @@ import { join } from 'node:path';
 import { hostId, poolId, vmId } from '../../domain/ids';
 import type { RunOnHost } from '../../drivers/child-processes/on-host';
 import { createGuestRepair } from '../../drivers/host-commands';
+import { fakeGuestfish } from '../support/fake-guestfish';
 import { describeIf } from '../support/optional';
 import { eventually, type Opened, runContract } from './contract';
 import { guestRepairContract, type GuestRepairSubject } from './guest-repair.contract';
-
-/** A file system is the first word of the image: `damaged` or `whole`. */
-const fakeGuestfish = `#!/bin/sh
-[ "$LIBGUESTFS_BACKEND" = direct ] || { echo 'libguestfs: through libvirt' >&2; exit 1; }
-mode=$1; shift
-while [ "$1" != run ]; do [ "$1" = -a ] && image=$2; shift; done
-case $image in /dev/vg/*) image=$STATE/\${image#/dev/vg/}/data ;; esac
-shift
-words="$*"
-is=$(head -c 7 "$image")
-write() { [ "$mode" = --rw ] || exit 1; printf %s "$1" | dd of="$image" conv=notrunc 2>/dev/null; }
-case $words in
-  *force*) echo 'it was told to go past a journal' >&2; exit 1 ;;
-  ': list-filesystems') printf '/dev/sda1: xfs\\n/dev/sda2: swap\\n' ;;
-  *'xfs-repair /dev/sda1 nomodify:true') [ "$is" = damaged ] && echo 1 || echo 0 ;;
-  ': xfs-repair /dev/sda1') write 'whole  ' ;;
-  ': mount /dev/sda1 / : umount-all') [ "$is" != damaged ] || { echo 'mount: Structure needs cleaning' >&2; exit 1; } ;;
-  *) echo "not known: $words" >&2; exit 1 ;;
-esac
-`;
 
 const here = hostId('hv-a');
 const pool = poolId('images');

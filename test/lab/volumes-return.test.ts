@@ -1,4 +1,5 @@
 /** S4 end to end: a host with its VMs on logical volumes loses its power and comes back with its disks in another order. */
+import { waitFor } from '../../lab/wait-for';
 import { LvmRecovery, VOLUME_HOST } from '../support/lvm-recovery';
 import { describeAtLengthOnStorageLab, describeOnStorageLab, itAtLength } from '../support/storage-lab';
 
@@ -88,22 +89,66 @@ describeAtLengthOnStorageLab('a host returns, and a volume of its VMs is active 
     site = await LvmRecovery.open([OTHER]);
   });
   afterAll(() => site.close());
+  const host = () => site.host;
+
+  it('is told before what LVM would do there: whom it would wake at boot, and which disks and groups it takes for whose', async () => {
+    const other = host().lab.guest(OTHER);
+    const found = async (): Promise<string[]> => [
+      ...new Set((await site.findings()).map((f) => f.check).filter((c) => c.startsWith('lvm-'))),
+    ];
+    const onlyWith = (rules: string): Promise<string> =>
+      other.run(`printf 'devices { global_filter = [ ${rules} ] }\\n' >/etc/lvm/lvmlocal.conf`);
+    const planted = {
+      'lvm-autoactivation': [
+        'vgchange -q --setautoactivation y vmvg',
+        'vgchange -q --setautoactivation n vmvg',
+      ],
+      'lvm-duplicate-name': [
+        `truncate -s 16M /tmp/d && losetup /dev/loop7 /tmp/d && vgcreate -q --config 'devices { filter = [ "a|/dev/loop7|", "r|.*|" ] }' vmvg /dev/loop7`,
+        'wipefs -qa /dev/loop7; losetup -d /dev/loop7; rm /tmp/d',
+      ],
+      'lvm-unread': ['mv "$(command -v lvm)" /tmp/lvm', 'mv /tmp/lvm /usr/sbin/lvm'],
+    } as const;
+    expect(await found()).toEqual([]);
+    for (const [check, [plant, cure]] of Object.entries(planted)) {
+      await other.run(plant, 60_000);
+      expect(await found()).toEqual([check]);
+      await other.run(cure, 60_000);
+    }
+    await onlyWith('"r|/dev/vdd|", "a|.*|"');
+    expect(await found()).toEqual(['lvm-missing-pv']);
+    await onlyWith('"r|.*|"');
+    expect(await found()).toEqual(['lvm-not-seen']);
+    await other.run('rm /etc/lvm/lvmlocal.conf');
+    expect(await found()).toEqual([]);
+  });
+
+  it('is told of a disk that QEMU takes no lock on', async () => {
+    const shareable = async (): Promise<boolean> =>
+      (await site.findings()).some((f) => f.check === 'disk-shareable');
+    expect(await shareable()).toBe(false);
+    const defineAs = (edit: string): Promise<string> =>
+      host().run(`virsh -q dumpxml --inactive vm1 | sed "${edit}" >/tmp/1.xml && virsh -q define /tmp/1.xml`);
+    await defineAs('s,</disk>,<shareable/></disk>,');
+    await waitFor('it to be found', 180_000, shareable);
+    await defineAs('/<shareable/d');
+    await waitFor('it to be gone', 180_000, async () => !(await shareable()));
+  });
 
   it('holds up that VM alone, says where its volume is active, and starts it once it is not', async () => {
-    const { host } = site;
-    const other = host.lab.guest(OTHER);
+    const other = host().lab.guest(OTHER);
     expect((await site.findings()).map((f) => f.check)).not.toContain('lvm-active-elsewhere');
     await other.run('lvchange -ay vmvg/vm1');
     const [found] = (await site.findings()).filter((f) => f.check === 'lvm-active-elsewhere');
     expect(found).toMatchObject({ severity: 'blocks', sentence: expect.stringContaining(OTHER) });
 
     await site.cutPower(VOLUME_HOST);
-    await host.rebootWith(['d1', 'd2', 'd3']);
+    await host().rebootWith(['d1', 'd2', 'd3']);
     const run = await site.recover(VOLUME_HOST);
     await site.endsAs(run, 'partially-recovered');
     expect(await site.story(run.incidentId)).toContain(`/dev/vmvg/vm1 is active on ${OTHER}`);
     expect(await site.running()).toEqual(['vm2']);
-    expect(await host.activeVolumes()).toEqual(['base', 'vm2']);
+    expect(await host().activeVolumes()).toEqual(['base', 'vm2']);
 
     await other.run('lvchange -an vmvg/vm1');
     await site.endsAs(await site.restart('vm1', VOLUME_HOST), 'running');

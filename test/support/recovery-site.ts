@@ -2,6 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { Client as PostgresClient } from 'pg';
 import { stringify } from 'yaml';
 import type { Ending, StartAnswer } from '../../client/answers';
 import { follow } from '../../client/follow';
@@ -82,6 +83,13 @@ export class RecoverySite {
     return this.parts.inventory;
   }
 
+  /** Its rows change behind VMedic's back. */
+  async tamper(statement: string): Promise<void> {
+    const postgres = new PostgresClient({ connectionString: this.parts.system.inventoryUrl });
+    await postgres.connect();
+    await postgres.query(statement).finally(() => postgres.end());
+  }
+
   /** Until the watch knows every host's boot and sees these VMs run. */
   async discovered(names: readonly string[]): Promise<void> {
     const { client, fleet } = this.parts;
@@ -131,9 +139,9 @@ export class RecoverySite {
   }
 
   /** All that `vmedic readiness` finds now, in every cluster. */
-  async findings(): Promise<Finding[]> {
+  async findings(options: { readonly retryLogins?: boolean } = {}): Promise<Finding[]> {
     const { client, inventory, fleet, system } = this.parts;
-    const door = { client, inventory, address: system.address, patienceMs: settlesMs };
+    const door = { client, inventory, address: system.address, patienceMs: settlesMs, ...options };
     const reports = await Promise.all(fleet.clusters.map((c) => checkReadiness(door, c.id)));
     return reports.flatMap((r) => [...r.findings]);
   }

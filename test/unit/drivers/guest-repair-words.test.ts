@@ -37,7 +37,7 @@ it.each([
 it('a host mounts nothing of a guest by itself: that is done within the appliance', () => {
   for (const script of Object.values(scripts))
     for (const line of script.split('\n').filter((l) => /\bmount\b/.test(l)))
-      expect(line).toMatch(/fish "\$@" run : mount/);
+      expect(line).toMatch(/fish "\$@" -- run : /);
 });
 
 describe('what was found', () => {

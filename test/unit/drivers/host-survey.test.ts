@@ -73,9 +73,21 @@ describe('a look into a host', () => {
   });
 
   it('runs in a plain shell, comes to its end and finds no rival in itself', () => {
-    const said = execFileSync('sh', ['-c', surveyScript, 'sh', '/tmp', '/no/such'], { encoding: 'utf8' });
-    const seen = surveyFrom(said, [{ ...dir, path: '/tmp' }], undefined);
+    const looked = (more: string) => {
+      const args = ['-c', surveyScript, 'sh', more, '/tmp', '/no/such'];
+      return surveyFrom(
+        execFileSync('sh', args, { encoding: 'utf8' }),
+        [{ ...dir, path: '/tmp' }],
+        undefined,
+      );
+    };
+    const seen = looked('');
     expect(seen).toMatchObject({ rivals: [] });
+    expect(seen?.commands.map((c) => c.name)).toEqual(['virsh', 'qemu', 'qemu-img', 'qemu-io']);
+    expect(looked('no-such-program')?.commands).toContainEqual({
+      name: 'no-such-program',
+      version: undefined,
+    });
     expect(seen?.mounts[0]?.kind).not.toBe('none');
   });
 });
