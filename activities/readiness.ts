@@ -56,7 +56,12 @@ export const readinessActivities = (env: Environment) => ({
     const pools = await Promise.all(
       env.fleet.pools.filter((p) => used.has(p.id)).map((pool) => poolFacts(env, pool, hosts, vms)),
     );
-    const known = vms.map((record) => ({ record, definitionStored: record.definitionVersion > 0 }));
+    // Asked for as a start would: what the record counts says nothing of a row that is lost.
+    const isStored = async ({ vmId }: VmRecord): Promise<boolean> =>
+      (await env.inventory.definition(vmId)) !== undefined;
+    const known = await Promise.all(
+      vms.map(async (record) => ({ record, definitionStored: await isStored(record) })),
+    );
     const report = assessReadiness({ cluster, at: nowIso(), hosts, pools, vms: known });
     await env.inventory.storeReadiness(report);
     await endCured(env, report);

@@ -115,7 +115,8 @@ describeAtLengthOnStorageLab('a host returns, and a volume of its VMs is active 
       expect(await found()).toEqual([check]);
       await other.run(cure, 60_000);
     }
-    await onlyWith('"r|/dev/vdd|", "a|.*|"');
+    // A device is taken by any of its names, so the others are named and all the rest refused.
+    await onlyWith('"a|^/dev/vdc$|", "a|^/dev/vde$|", "r|.*|"');
     expect(await found()).toEqual(['lvm-missing-pv']);
     await onlyWith('"r|.*|"');
     expect(await found()).toEqual(['lvm-not-seen']);
