@@ -8,8 +8,8 @@
  */
 import { type Fault, fault } from '../domain/faults';
 import type { FenceEvidence } from '../domain/evidence';
-import type { HostId, IncidentId } from '../domain/ids';
-import { limits } from '../domain/limits';
+import type { EvidenceId, HostId, IncidentId } from '../domain/ids';
+import type { Timestamp } from '../domain/observations';
 import type { TimelineEntry } from '../domain/records';
 import {
   type BeforeImage,
@@ -52,6 +52,12 @@ export interface Silent {
 export type FoundMove =
   { readonly kind: 'found'; readonly task: MoveTask } | { readonly kind: 'none' } | Silent;
 
+/** `lapsed`: proofs given that stand no more, because their host was seen to answer again. */
+export type MoveReading = MoveVerdict & { readonly lapsed?: readonly EvidenceId[] };
+
+/** `untouched`: refused before anything was done, the guest included: it is not to be woken. */
+export type SwitchOutcome = ActOutcome & { readonly untouched?: true };
+
 function silentOr(error: unknown): Silent {
   const known = faultOf(error);
   if (known?.class !== 'transient') throw error;
@@ -85,10 +91,19 @@ const lookingAtMoves = (env: Environment) => ({
     return said;
   },
 
-  /** What this attempt has under way, for whoever does not know its task: the worker that sent it may have died with the answer. */
-  async findMoveTask({ before, direction }: OfMove & { direction: MoveDirection }): Promise<FoundMove> {
+  /**
+   * What this attempt has under way, for whoever does not know its task: the worker that sent it may have died with the answer. Without an
+   * intent nothing was sent, and what is under way is somebody else's.
+   */
+  async findMoveTask({
+    before,
+    incidentId,
+    direction,
+  }: OfMove & { direction: MoveDirection }): Promise<FoundMove> {
     try {
-      const found = await findMove(env, before, direction, before.readAt, 0);
+      const intent = await intentOf(env, incidentId, intentSentence(before, direction, 0));
+      if (intent === undefined) return { kind: 'none' };
+      const found = await findMove(env, before, direction, intent.at, 0);
       return found.kind === 'accepted' ? { kind: 'found', task: found.task } : { kind: 'none' };
     } catch (error) {
       return silentOr(error);
@@ -104,15 +119,22 @@ const lookingAtMoves = (env: Environment) => ({
     }
   },
 
-  /** Reads where the disks are. Never fails: what cannot be read is `UNKNOWN`. Hosts proven off in the inventory are not asked. */
-  async readMove({ before, known }: OfMove & { known: MoveKnown }): Promise<MoveVerdict> {
+  /**
+   * Reads where the disks are. Never fails: what cannot be read is `UNKNOWN`. Hosts are not asked while a proof that they are off stands in the
+   * inventory; a proof given that stands no more is named, and counts for nothing.
+   */
+  async readMove({ before, known }: OfMove & { known: MoveKnown }): Promise<MoveReading> {
+    let lapsed: { lapsed?: EvidenceId[] } = {};
     try {
-      const proofs = [...known.proofs, ...(await standingProof(env, before.order.hostId, known.proofs))];
-      return await env.volumeMoves.classify(before, { ...known, proofs }, signal());
+      const proofs = await standingProofs(env, [before.order.hostId, ...known.proofs.map((p) => p.hostId)]);
+      const standing = new Set(proofs.map((p) => p.hostId));
+      const gone = known.proofs.filter((p) => !standing.has(p.hostId)).map((p) => p.id);
+      if (gone.length > 0) lapsed = { lapsed: gone };
+      return { ...(await env.volumeMoves.classify(before, { ...known, proofs }, signal())), ...lapsed };
     } catch (error) {
       const why = faultOf(error);
       if (why === undefined) throw error;
-      return { kind: 'UNKNOWN', fault: why };
+      return { kind: 'UNKNOWN', fault: why, ...lapsed };
     }
   },
 });
@@ -126,13 +148,10 @@ const actingOnMoves = (env: Environment) => ({
     again = 0,
   }: OfMove & { direction: MoveDirection; again?: number }): Promise<Submitted> {
     const sentence = intentSentence(before, direction, again);
-    const earlier = (await env.inventory.timeline(incidentId)).find(
-      (e: TimelineEntry) => e.kind === 'act' && e.sentence === sentence,
-    );
+    const earlier = await intentOf(env, incidentId, sentence);
     if (earlier !== undefined) {
       const found = await findMove(env, before, direction, earlier.at, 0);
-      if (found.kind !== 'unknown' && (found.kind !== 'accepted' || found.unfinished !== true)) return found;
-      if (found.kind === 'unknown' && found.repeatable !== true) return found;
+      if (found.kind === 'accepted' ? found.unfinished !== true : found.repeatable !== true) return found;
     } else {
       await armed(env, before);
       const key = `intent-${before.order.attempt}-${direction}${again === 0 ? '' : `-${again}`}`;
@@ -164,9 +183,14 @@ const actingOnMoves = (env: Environment) => ({
     return outcome;
   },
 
-  async switchMove({ before, incidentId, task }: OfMove & { task: MoveTask }): Promise<ActOutcome> {
+  /** A guest that stands still before the first order to switch was made so by somebody else, who alone lets it go on. */
+  async switchMove({ before, incidentId, task }: OfMove & { task: MoveTask }): Promise<SwitchOutcome> {
     await armed(env, before);
     const sentence = `${before.name}: switch to the copy (${before.order.attempt})`;
+    if (before.running && (await intentOf(env, incidentId, sentence)) === undefined) {
+      const why = await whyNotToSwitch(env, before);
+      if (why !== undefined) return why;
+    }
     await tell(env, incidentId, `switch-${before.order.attempt}-${task.id}`, 'act', sentence);
     return env.volumeMoves.switchOver(before, task, signal());
   },
@@ -199,14 +223,10 @@ const actingOnMoves = (env: Environment) => ({
     before,
     incidentId,
     leftovers,
-    evidence,
-  }: OfMove & {
-    leftovers: readonly Leftover[];
-    evidence: readonly FenceEvidence[];
-  }): Promise<ActOutcome> {
+  }: OfMove & { leftovers: readonly Leftover[] }): Promise<ActOutcome> {
     if (leftovers.length === 0) return { kind: 'ok' };
     await armed(env, before);
-    const named = await whoNamesLeftovers(env, before, leftovers, evidence);
+    const named = await whoNamesLeftovers(env, before, leftovers);
     if (named !== undefined) return named;
     const outcome = await env.volumeMoves.remove(before, leftovers, signal());
     const paths = leftovers.map((l) => `${l.path} (${l.what})`).join(', ');
@@ -251,6 +271,21 @@ async function preflight(env: Environment, order: MoveOrder): Promise<Preflight>
 const armed = (env: Environment, { order }: BeforeImage): Promise<void> =>
   mustBeArmed(env, declaredCluster(env, order.hostId).id);
 
+async function whyNotToSwitch(env: Environment, before: BeforeImage): Promise<SwitchOutcome | undefined> {
+  const { vmId, hostId } = before.order;
+  try {
+    const { vms } = await env.hypervisor.list(hostId, signal());
+    const seen = vms.find((v) => v.vmId === vmId);
+    if (seen?.state !== 'paused') return undefined;
+    const detail = `it stands still (${seen.reason}), and not by this move: let it go on or shut it off first`;
+    return { kind: 'refused', fault: fault('MOVE_REFUSED', { vm: before.name, detail }), untouched: true };
+  } catch (error) {
+    const why = faultOf(error);
+    if (why === undefined) throw error;
+    return { kind: 'unreachable', fault: why };
+  }
+}
+
 /** Of a VM that is in no inventory only its record knows the files. */
 async function withFiles(env: Environment, { vmId }: MoveOrder, faults: readonly Fault[]): Promise<Fault[]> {
   const record = vmId === undefined ? undefined : await env.inventory.vm(vmId);
@@ -291,20 +326,20 @@ async function patiently<T>(
 }
 
 type Looked =
-  | Exclude<Submitted, { kind: 'accepted' | 'unknown' }>
   | { readonly kind: 'accepted'; readonly task: MoveTask; readonly unfinished?: boolean }
   | { readonly kind: 'unknown'; readonly fault: Fault; readonly repeatable?: true };
 
-/** What an order that may have been sent has begun; looked for until `waitMs` are over. */
+/**
+ * What an order that may have been sent has begun; looked for until `waitMs` are over. Somebody else's work on the VM says nothing of ours, which
+ * may begin when that is over. The driver allows for clocks: what was under way before the intent must not be taken for ours.
+ */
 async function findMove(
   env: Environment,
   before: BeforeImage,
   direction: MoveDirection,
-  intentAt: string,
+  since: Timestamp,
   waitMs: number,
 ): Promise<Looked> {
-  // The clock that dates the task is not the one that dated the intent.
-  const since = new Date(Date.parse(intentAt) - limits.clockSkewMsMax).toISOString();
   const deadline = Date.now() + waitMs;
   const detail = 'the order may have been sent, and nothing is known of it';
   const lost = fault('MOVE_NOT_KNOWN', { vm: before.name, detail });
@@ -312,19 +347,23 @@ async function findMove(
     const found = await env.volumeMoves.find(before, direction, since, signal());
     if (found.kind === 'found')
       return { kind: 'accepted', task: found.task, ...(found.unfinished === true && { unfinished: true }) };
-    if (found.kind === 'foreign') return { kind: 'refused', fault: found.fault };
-    if (found.repeatable) return { kind: 'unknown', fault: lost, repeatable: true };
-    if (Date.now() >= deadline) return { kind: 'unknown', fault: lost };
+    if (found.kind === 'nothing' && found.repeatable)
+      return { kind: 'unknown', fault: lost, repeatable: true };
+    if (Date.now() >= deadline)
+      return { kind: 'unknown', fault: found.kind === 'foreign' ? found.fault : lost };
     await pause(lookEveryMs);
   }
 }
 
-async function standingProof(
-  env: Environment,
-  host: HostId,
-  given: readonly FenceEvidence[],
-): Promise<FenceEvidence[]> {
-  if (given.some((e) => e.hostId === host)) return [];
-  const proof = await env.inventory.evidenceFor(host);
-  return proof === undefined ? [] : [proof];
+async function standingProofs(env: Environment, hosts: readonly HostId[]): Promise<FenceEvidence[]> {
+  const proofs = await Promise.all([...new Set(hosts)].map((h) => env.inventory.evidenceFor(h)));
+  return proofs.flatMap((p) => p ?? []);
 }
+
+/** The order as it was written down before it was sent. */
+const intentOf = async (
+  env: Environment,
+  incidentId: IncidentId,
+  sentence: string,
+): Promise<TimelineEntry | undefined> =>
+  (await env.inventory.timeline(incidentId)).find((e) => e.kind === 'act' && e.sentence === sentence);

@@ -1,6 +1,5 @@
 /** Who names a file, asked before it is moved without a VM, and before anything is removed: all records, and the definitions on hosts. */
 import { DriverFault, fault } from '../domain/faults';
-import type { FenceEvidence } from '../domain/evidence';
 import type { Host } from '../domain/fleet';
 import { type BeforeImage, type Leftover, onePath } from '../domain/volume-move';
 import { declaredCluster, type Environment, signal } from './environment';
@@ -25,7 +24,6 @@ export async function whoNamesLeftovers(
   env: Environment,
   before: BeforeImage,
   leftovers: readonly Leftover[],
-  evidence: readonly FenceEvidence[],
 ): Promise<ActOutcome | undefined> {
   const paths = leftovers.map((l) => l.path);
   const isLoose = before.order.vmId === undefined;
@@ -35,7 +33,7 @@ export async function whoNamesLeftovers(
   });
   const recorded = await inRecords(env, paths);
   if (recorded !== undefined) return kept(recorded);
-  const hosts = isLoose ? everyHost(env) : await notProvenOff(env, before, evidence);
+  const hosts = isLoose ? everyHost(env) : await notProvenOff(env, before);
   try {
     const defined = await onHosts(env, paths, hosts, isLoose ? 'in any word' : 'as a disk');
     return defined === undefined ? undefined : kept(defined);
@@ -47,18 +45,10 @@ export async function whoNamesLeftovers(
 
 const everyHost = (env: Environment): Host[] => env.fleet.clusters.flatMap((c) => [...c.hosts]);
 
-async function notProvenOff(
-  env: Environment,
-  { order }: BeforeImage,
-  evidence: readonly FenceEvidence[],
-): Promise<Host[]> {
+async function notProvenOff(env: Environment, { order }: BeforeImage): Promise<Host[]> {
   const hosts: Host[] = [];
   for (const host of declaredCluster(env, order.hostId).hosts)
-    if (
-      !evidence.some((e) => e.hostId === host.id) &&
-      (await env.inventory.evidenceFor(host.id)) === undefined
-    )
-      hosts.push(host);
+    if ((await env.inventory.evidenceFor(host.id)) === undefined) hosts.push(host);
   return hosts;
 }
 

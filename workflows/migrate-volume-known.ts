@@ -48,6 +48,8 @@ export async function readOnce(run: Run): Promise<MoveVerdict> {
   // Of a dead host's disks it may compare two places whole.
   const verdict = await prepare.readMove({ ...ofMove(run), known: knownOf(run) });
   run.verdict = verdict;
+  // A host that came back is asked again, and what was proven of it before counts for nothing.
+  run.evidence = run.evidence.filter((e) => verdict.lapsed?.includes(e.id) !== true);
   return verdict;
 }
 

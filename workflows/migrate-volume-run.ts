@@ -14,6 +14,8 @@ export interface Run {
   percent: number | undefined;
   before: BeforeImage | undefined;
   task: MoveTask | undefined;
+  /** An order may have been sent. Until then nothing is ours: neither what is under way nor any new file. */
+  ordered: boolean;
   /** What the order or its task said last, when that was a fault: the cause, if nothing moved. */
   said: Fault | undefined;
   /** Nobody answered the order, or nobody knows its task any more: it may still begin. */
@@ -31,7 +33,7 @@ export interface Run {
   aborted: messages.Said | undefined;
   /** The host of this VM has failed meanwhile. */
   failed: (messages.HostFailed & { readonly at: string }) | undefined;
-  readonly evidence: FenceEvidence[];
+  evidence: readonly FenceEvidence[];
   resolution: (messages.Said & { readonly resolution: messages.StuckResolution }) | undefined;
   readonly scope: CancellationScope;
 }
@@ -47,7 +49,7 @@ export function listen(run: Run): void {
   setHandler(messages.moveStatusQuery, () => statusOf(run));
   setHandler(messages.hostFailedSignal, (news) => {
     run.failed = { ...news, at: new Date().toISOString() };
-    if (news.evidence !== undefined) run.evidence.push(news.evidence);
+    if (news.evidence !== undefined) run.evidence = [...run.evidence, news.evidence];
     if (!run.pastPivot) run.scope.cancel();
   });
   setHandler(

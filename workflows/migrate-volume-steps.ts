@@ -81,6 +81,7 @@ export async function switchStep(run: Run): Promise<void> {
       run.task === undefined || hostIsOff(run)
         ? undefined
         : await start.switchMove({ ...ofMove(run), task: run.task });
+    if (outcome?.untouched === true) run.switchAsked = false;
     run.said = outcome === undefined || outcome.kind === 'ok' ? run.said : outcome.fault;
     const seen = await readOnce(run);
     // Not answered, and not done: asked again, which changes nothing if it was done meanwhile.
@@ -122,12 +123,12 @@ export async function cleanStep(run: Run): Promise<void> {
   const leftovers = all.filter((l) => l.stays === undefined);
   if (leftovers.length === 0) return;
   for (let round = 0; !hostHasFailed(run); round += 1) {
-    const outcome = await settle.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });
+    const outcome = await settle.removeAfterMove({ ...ofMove(run), leftovers });
     if (outcome.kind === 'ok') return;
     await condition(() => hostHasFailed(run), run.pace.settleMs);
     if (round < 2 || hostHasFailed(run)) continue;
     const again = async (): Promise<boolean> =>
-      (await settle.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence })).kind === 'ok';
+      (await settle.removeAfterMove({ ...ofMove(run), leftovers })).kind === 'ok';
     if ((await waitForPerson(run, outcome.fault, again)) === 'give-up')
       return leave(run, leftovers, 'a person decided that it stays');
   }

@@ -26,6 +26,7 @@ export async function tell(run: Run, phase: Run['phase']): Promise<void> {
 
 /** Sends the order, once. Whether it was taken is known afterwards, or it is read. `again`: as often as it was ordered before. */
 export async function begin(run: Run, direction: MoveDirection, again = 0): Promise<void> {
+  run.ordered = true;
   const said = await start.submitMove({ ...ofMove(run), direction, ...(again > 0 && { again }) });
   run.task = said.kind === 'accepted' ? said.task : undefined;
   run.mayStillBegin = said.kind === 'unknown';

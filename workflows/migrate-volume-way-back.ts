@@ -13,7 +13,7 @@ export class MovedAfterAll extends Error {}
 /** Asks the work to stop, waits for its end whatever that is, and reads. */
 export async function stopAndRead(run: Run): Promise<MoveVerdict['kind']> {
   show(run, 'going-back');
-  if (run.before === undefined) return 'NOT_MOVED';
+  if (run.before === undefined || !run.ordered) return 'NOT_MOVED';
   await stop(run);
   return (await readUntilKnown(run)).kind;
 }
@@ -56,7 +56,7 @@ async function findTask(run: Run, until: number): Promise<void> {
 
 /** Where the move stood, read anew; everything goes back to where it was, and only our own copies are removed. */
 export async function takeBack(run: Run): Promise<void> {
-  if (run.before === undefined) return;
+  if (run.before === undefined || !run.ordered) return;
   if (run.givenUp !== undefined) throw new GivenUp(run.givenUp);
   await tell(run, 'going-back');
   await stop(run);
@@ -105,7 +105,7 @@ async function removeCopies(run: Run, leftovers: readonly Leftover[]): Promise<v
   if (hostHasFailed(run) || hostIsOff(run))
     return leave(run, leftovers, 'its host has failed, and the VM comes first');
   for (let round = 0; ; round += 1) {
-    const outcome = await look.removeAfterMove({ ...ofMove(run), leftovers, evidence: run.evidence });
+    const outcome = await look.removeAfterMove({ ...ofMove(run), leftovers });
     if (outcome.kind === 'ok') return;
     await condition(() => hostHasFailed(run), run.pace.settleMs);
     if (round >= 2 || hostHasFailed(run)) return leave(run, leftovers, outcome.fault.sentence);

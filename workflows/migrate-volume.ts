@@ -28,7 +28,14 @@ export async function migrateVolume(input: MigrateVolumeInput): Promise<MigrateV
     input,
     pace: input.pace ?? movePace,
     ...{ phase: 'checking', percent: undefined, before: undefined, task: undefined, said: undefined },
-    ...{ mayStillBegin: false, verdict: undefined, fault: undefined, pastPivot: false, switchAsked: false },
+    ...{
+      ordered: false,
+      mayStillBegin: false,
+      verdict: undefined,
+      fault: undefined,
+      pastPivot: false,
+      switchAsked: false,
+    },
     ...{
       held: false,
       waiting: false,

@@ -10,6 +10,7 @@ import {
   splitPath,
 } from './datastores';
 import { isFault, Withheld } from './errors';
+import type { JudgedVm } from './move-verdict';
 import type { Session } from './session';
 import { recentTasks } from './tasks';
 import { findVm, readVm, type VimVm, whyNotFound } from './virtual-machines';
@@ -76,6 +77,15 @@ export async function observe(
   if (placesOf(again.vm) !== placesOf(first.vm))
     return { kind: 'busy', detail: 'its disks changed while they were read' };
   return { kind: 'read', vm: again.vm, host: again.host, stores, files };
+}
+
+/** What is judged of it. @param name as it was called before anything was done. */
+export function judgedVm(name: string, { vm, stores }: Extract<Observed, { kind: 'read' }>): JudgedVm {
+  const vmx = splitPath(vm.vmx);
+  const store = stores.find((s) => s.name === vmx?.datastore);
+  const home =
+    vmx === undefined || store === undefined ? undefined : { datastore: store.ref.value, path: vmx.path };
+  return { name, disks: vm.disks, home };
 }
 
 async function notFound(session: Session, wanted: Wanted, signal: AbortSignal): Promise<Observed> {

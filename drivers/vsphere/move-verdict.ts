@@ -2,7 +2,7 @@
  * From what was read to where the disks are. Pure, and it knows no task: a task that ended well with nothing moved, or badly with everything
  * moved, is the rule here and not the exception (docs/vsphere-support.md has the table).
  */
-import { type FileOnDatastore, extentOf, fileKey, hostPath, splitPath } from './datastores';
+import { type FileOnDatastore, extentOf, fileKey, folderOf, hostPath, splitPath } from './datastores';
 import type { MoveImage } from './move-image';
 import type { VimDisk } from './virtual-machines';
 
@@ -18,12 +18,17 @@ export interface LeftFile {
   readonly what: 'source' | 'copy';
 }
 
-/** @param disks the VM's disks now. @param files a listing of every folder that the move could have touched. */
-export function judgeDisks(
-  image: MoveImage,
-  disks: readonly VimDisk[],
-  files: readonly FileOnDatastore[],
-): DiskVerdict {
+/** The VM as it is now, under the name that it had before: what a relocation makes is called after that. */
+export interface JudgedVm {
+  readonly name: string;
+  readonly disks: readonly VimDisk[];
+  /** Its own vmx; undefined when that lies on a datastore which does not matter here. */
+  readonly home: { readonly datastore: string; readonly path: string } | undefined;
+}
+
+/** @param files a listing of every folder that the move could have touched. */
+export function judgeDisks(image: MoveImage, vm: JudgedVm, files: readonly FileOnDatastore[]): DiskVerdict {
+  const { disks } = vm;
   const listed = new Map(files.map((f) => [fileKey(f), f]));
   const lost = disks.flatMap((disk) => filesOf(disk).filter((f) => !listed.has(fileKey(f))));
   const moved: string[] = [];
@@ -48,7 +53,7 @@ export function judgeDisks(
       detail: `the VM names ${paths.join(', ')}, and the datastore does not list it`,
     };
   }
-  const leftovers = leftFiles(image, disks, files);
+  const leftovers = leftFiles(image, vm, files);
   if (moved.length > 0 && stayed.length > 0)
     return { at: 'partial', leftovers, detail: `${moved.join(', ')} moved, ${stayed.join(', ')} did not` };
   return { at: moved.length > 0 ? 'moved' : 'not-moved', leftovers };
@@ -89,21 +94,21 @@ function spoiltCopy(
     : `the copy of ${now.label} takes up ${after} bytes, and the disk took up ${before}: it is not whole`;
 }
 
-/** Disk files that nobody of this VM uses: old ones of its own, and ones that were not there before. */
-function leftFiles(
-  image: MoveImage,
-  disks: readonly VimDisk[],
-  files: readonly FileOnDatastore[],
-): LeftFile[] {
+/** Why an old place is left to a person: a listing tells the copy's length and not what is in it, and then this is the only good one. */
+export const sourceStays =
+  'vCenter let the VM use the copy, of which only the length was compared: see that the VM is well, then remove it';
+
+/** Disk files that nobody of this VM uses: old ones of its own, and ones that only this move can have made. */
+function leftFiles(image: MoveImage, vm: JudgedVm, files: readonly FileOnDatastore[]): LeftFile[] {
   const withExtents = (entries: readonly { datastore: string; path: string }[]): Set<string> =>
     new Set(entries.flatMap((f) => [fileKey(f), fileKey({ ...f, path: extentOf(f.path) })]));
-  const used = withExtents(disks.flatMap(filesOf));
+  const used = withExtents(vm.disks.flatMap(filesOf));
   const old = withExtents(
     image.disks.flatMap((d) => d.chain.map((c) => ({ datastore: d.from, path: splitPath(c)?.path ?? c }))),
   );
-  const before = new Set(image.files.map(fileKey));
+  const isCopy = copiesOf(image, vm, files);
   const left = files.filter((f) => f.path.endsWith('.vmdk') && !used.has(fileKey(f)));
-  const ours = left.filter((f) => old.has(fileKey(f)) || !before.has(fileKey(f)));
+  const ours = left.filter((f) => old.has(fileKey(f)) || isCopy(f));
   const keys = new Set(ours.map(fileKey));
   return (
     ours
@@ -119,4 +124,39 @@ function leftFiles(
         what: old.has(fileKey(f)) ? 'source' : 'copy',
       }))
   );
+}
+
+/**
+ * What is new is not ours for that: others clone and move meanwhile, into folders whose names begin alike. Taken for ours is only what a
+ * relocation of this VM calls its files, at a place of a disk that moves, in a folder where no other VM is at home.
+ */
+function copiesOf(
+  image: MoveImage,
+  { name, home }: JudgedVm,
+  files: readonly FileOnDatastore[],
+): (file: FileOnDatastore) => boolean {
+  const before = new Set(image.files.map(fileKey));
+  const places = new Set(image.disks.filter((d) => d.from !== d.to).flatMap((d) => [d.from, d.to]));
+  const inFolder = (f: { datastore: string; path: string }): string =>
+    fileKey({ ...f, path: folderOf(f.path) });
+  const homes = files.filter((f) => /\.vm(x|tx)$/.test(f.path));
+  const foreign = new Set(
+    homes.filter((f) => home === undefined || fileKey(f) !== fileKey(home)).map(inFolder),
+  );
+  return (f) =>
+    places.has(f.datastore) &&
+    !before.has(fileKey(f)) &&
+    !foreign.has(inFolder(f)) &&
+    makersOf(f.path).includes(name);
+}
+
+/**
+ * Names of the VMs whose relocation could have made a disk file of this path: `web/web_1.vmdk` is one of `web`, `web_1/web_1.vmdk` may be one of
+ * `web` whose folder's name was taken, or of `web_1`. Nobody's when it is called otherwise.
+ */
+export function makersOf(path: string): string[] {
+  const [, folder, base] = /^([^/]+)\/([^/]+?)(?:-flat)?\.vmdk$/.exec(path) ?? [];
+  if (folder === undefined || base === undefined) return [];
+  const numbered = (text: string): string[] => [...new Set([text, text.replace(/_\d+$/, '')])];
+  return numbered(folder).filter((name) => numbered(base).includes(name));
 }

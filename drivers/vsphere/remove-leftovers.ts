@@ -1,6 +1,7 @@
 /**
- * Removes what a move left behind. A file goes only when it is a leftover of this attempt by a reading made right before, and when no VM
- * that vCenter knows on its datastore names it. A VM that cannot be read may name it: then nothing is removed.
+ * Removes what a move left behind: copies. A file goes only when it is a leftover of this attempt by a reading made right before, when no VM
+ * that vCenter knows on its datastore names it, and when no other VM's relocation could have made it. A VM that cannot be read may name it:
+ * then nothing is removed.
  */
 import type { ActOutcome } from '../../activities/ports';
 import { fault } from '../../domain/faults';
@@ -16,11 +17,22 @@ import {
 import { detailOf } from './driver-faults';
 import { isFault, VimFault } from './errors';
 import { imageOf } from './move-image';
-import { observe } from './move-reading';
-import { judgeDisks, type LeftFile } from './move-verdict';
+import { judgedVm, observe } from './move-reading';
+import { judgeDisks, type LeftFile, makersOf, sourceStays } from './move-verdict';
 import { endOfTask } from './tasks';
 import type { Vcenter } from './vcenter';
-import { child, children, leaf, type MoRef, reference, refOf, textAt, unescaped, xsiTypeOf } from './xml';
+import {
+  child,
+  children,
+  leaf,
+  type MoRef,
+  reference,
+  refOf,
+  textAt,
+  textOf,
+  unescaped,
+  xsiTypeOf,
+} from './xml';
 
 const deleteMsMax = 120_000;
 
@@ -46,13 +58,13 @@ export async function removeLeftovers(
   };
   const seen = await observe(vcenter, wanted, () => false, signal);
   if (seen.kind !== 'read') return refuse(first.path, seen.detail);
-  const judged = judgeDisks(image, seen.vm.disks, seen.files);
+  const judged = judgeDisks(image, judgedVm(before.name, seen), seen.files);
   if (!('leftovers' in judged)) return refuse(first.path, judged.detail);
   for (const leftover of leftovers) {
     const at = placeOf(leftover, seen.stores);
     if (at === undefined) return refuse(leftover.path, 'its datastore is not mounted where the VM is');
     if (!isListed(seen.files, at)) continue;
-    const why = await whyNot(vcenter, judged.leftovers, at, signal);
+    const why = await whyNot(vcenter, judged.leftovers, at, seen.vm.ref, signal);
     if (why !== undefined) return refuse(leftover.path, why);
     const failed = await deleteFile(vcenter, at, seen.files, seen.vm.host, signal);
     if (failed !== undefined) return refuse(leftover.path, failed);
@@ -81,9 +93,14 @@ async function whyNot(
   vcenter: Vcenter,
   leftovers: readonly LeftFile[],
   at: Place,
+  vm: MoRef,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!leftovers.some((l) => fileKey(l) === fileKey(at))) return 'it is no leftover of this move';
+  const left = leftovers.find((l) => fileKey(l) === fileKey(at));
+  if (left === undefined) return 'it is no leftover of this move';
+  if (left.what === 'source') return sourceStays;
+  const twin = await anotherMaker(vcenter, at, vm, signal);
+  if (twin !== undefined) return `it may be a copy of the VM ${twin}, whose files would be called the same`;
   const users = await vcenter.session.behind(
     at.store.ref,
     'vm',
@@ -100,6 +117,21 @@ async function whyNot(
     if (named) return `${name} names it`;
   }
   return undefined;
+}
+
+/** A VM that is moved meanwhile names its copy only when that is whole: until then nothing but the name tells whose it is. */
+export async function anotherMaker(
+  vcenter: Vcenter,
+  at: Place,
+  vm: MoRef,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const makers = makersOf(at.path);
+  const all = await vcenter.session.all('VirtualMachine', ['name'], undefined, { signal });
+  return all
+    .filter(({ ref }) => ref.value !== vm.value)
+    .map(({ properties }) => unescaped(textOf(properties.get('name')) ?? ''))
+    .find((name) => makers.includes(name));
 }
 
 function namesFile(backing: Parameters<typeof child>[0], at: Place): boolean {

@@ -57,6 +57,7 @@ export class Session {
   private readonly transport: Transport;
   private cookie: string | undefined;
   private known: ServiceContent | undefined;
+  private loggedInAs: string | undefined;
   private loggingIn: Promise<ServiceContent> | undefined;
   private refused: { readonly password: string; readonly at: number; readonly fault: VimFault } | undefined;
 
@@ -109,6 +110,11 @@ export class Session {
   /** A new login, unless somebody else has made one since `used` was the session's. */
   async renew(used: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     if (this.cookie === used || this.loggingIn !== undefined) await this.login(signal);
+  }
+
+  /** As the server calls the user that is logged in, which is how its tasks name who started them. */
+  get user(): string {
+    return this.loggedInAs ?? this.options.username;
   }
 
   /** Names the present session, for `renew`. */
@@ -211,10 +217,11 @@ export class Session {
     const read = await this.bare('RetrieveServiceContent', serviceInstance, []);
     const content = contentOf(child(read, 'returnval'));
     try {
-      await this.bare('Login', content.ref('sessionManager'), [
+      const login = await this.bare('Login', content.ref('sessionManager'), [
         leaf('userName', this.options.username),
         leaf('password', password),
       ]);
+      this.loggedInAs = textAt(login, 'returnval', 'userName');
     } catch (error) {
       if (isFault(error, 'InvalidLogin')) this.refused = { password, at: Date.now(), fault: error };
       throw error;

@@ -27,6 +27,8 @@ export interface TaskInfo {
   /** For instance `VirtualMachine.relocate`. */
   readonly what: string;
   readonly queuedAt: string;
+  /** The user who started it; undefined for what vCenter, a schedule or an alarm started. */
+  readonly startedBy: string | undefined;
   readonly error:
     { readonly type: string; readonly said: string; readonly detail: XmlNode | undefined } | undefined;
   readonly result: XmlNode | undefined;
@@ -46,6 +48,7 @@ function taskInfoOf(node: XmlNode): TaskInfo {
     entity: refAt(node, 'entity'),
     what: textAt(node, 'descriptionId') ?? '',
     queuedAt: textAt(node, 'queueTime') ?? '',
+    startedBy: textAt(node, 'reason', 'userName'),
     result: child(node, 'result'),
     error:
       error === undefined

@@ -32,8 +32,8 @@ import { asDriverFault, detailOf } from './driver-faults';
 import { isFault, VimFault } from './errors';
 import { findMove } from './move-find';
 import { imageOf, specFor, vmOfOrder, wantedOf } from './move-image';
-import { observe, type Observed } from './move-reading';
-import { judgeDisks, type LeftFile } from './move-verdict';
+import { judgedVm, observe, type Observed } from './move-reading';
+import { judgeDisks, type LeftFile, sourceStays } from './move-verdict';
 import { checkMove } from './preflight';
 import { removeLeftovers } from './remove-leftovers';
 import { cancelTask, isOver, nextOfTask, readTask } from './tasks';
@@ -213,7 +213,7 @@ class VolumeMoves implements VolumeMovesPort {
     seen: Extract<Observed, { kind: 'read' }>,
   ): MoveVerdict {
     const { vm, host, files, stores } = seen;
-    const told = judgeDisks(imageOf(before), vm.disks, files);
+    const told = judgeDisks(imageOf(before), judgedVm(before.name, seen), files);
     if (told.at === 'unknown') return notKnown(before, told.detail);
     if (told.at === 'disk-missing') {
       const { paths, detail } = told;
@@ -286,7 +286,10 @@ function leftoverOf(
   left: LeftFile,
 ): Leftover {
   const name = stores.find((s) => s.ref.value === left.datastore)?.name ?? left.datastore;
-  return { poolId: vcenter.poolOfDatastore(name), path: hostPath(`[${name}] ${left.path}`), what: left.what };
+  return {
+    ...{ poolId: vcenter.poolOfDatastore(name), path: hostPath(`[${name}] ${left.path}`), what: left.what },
+    ...(left.what === 'source' && { stays: sourceStays }),
+  };
 }
 
 const driverFaultOf = (error: unknown): Fault | undefined =>

@@ -42,8 +42,12 @@ const liars = manners.map(({ manner, says, truth, disks }): ContractCase<VolumeM
     const kept = truth === 'NOT_MOVED' || manner === 'keeps-source' ? files : [];
     for (const file of kept) expect(await world.exists(file)).toBe(true);
     if (truth === 'PARTIAL') return;
-    expect((await port.remove(before, leftoversOf(verdict), notAborted())).kind).toBe('ok');
-    for (const { path } of leftoversOf(verdict)) expect(await world.exists(path)).toBe(false);
+    const stays = leftoversOf(verdict).filter((l) => l.stays !== undefined);
+    const goes = leftoversOf(verdict).filter((l) => l.stays === undefined);
+    expect((await port.remove(before, goes, notAborted())).kind).toBe('ok');
+    for (const { path } of goes) expect(await world.exists(path)).toBe(false);
+    for (const left of stays) expect((await port.remove(before, [left], notAborted())).kind).toBe('refused');
+    for (const { path } of stays) expect(await world.exists(path)).toBe(true);
     for (const file of await world.filesOf(vm)) expect(await world.exists(file)).toBe(true);
   },
 }));

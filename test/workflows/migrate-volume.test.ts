@@ -2,6 +2,7 @@
 import type { SampleOptions } from '../../drivers/simulated';
 import type { MoveManner } from '../../drivers/simulated/volume-works';
 import type { MoveVerdict } from '../../domain/volume-move';
+import { workflowIds } from '../../domain/ids';
 import { failureTypes } from '../../workflows/inputs';
 import { abortUpdate, holdUpdate, resolveStuckUpdate, resumeUpdate } from '../../workflows/messages';
 import {
@@ -270,6 +271,47 @@ it('holds before the switch while the copy goes on, shows how far it is, and goe
   await run.executeUpdate(resumeUpdate, { args: [said('fine')] });
   await expect(run.result()).resolves.toMatchObject({ phase: 'moved' });
   await judgeMove(system, 'vm-001');
+});
+
+it('leaves a guest as it is that a person has made stand still during the copy: refused, and not woken', async () => {
+  const system = await begin({ ...two, storage: 'dir' });
+  system.controls.setMoveManner(system.vm('vm-001'), 'hangs');
+  const run = await system.migrateVolume('vm-001');
+  await untilMovePhase(run, 'copying');
+  system.controls.pauseGuest(system.host('a'), system.vm('vm-001'));
+  system.controls.endMoves(system.vm('vm-001'));
+  expect((await failureOf(run)).message).toContain('it stands still (user), and not by this move');
+  const [guest] = system.controls.snapshot().processes.filter((p) => p.vmId === system.vm('vm-001'));
+  expect(guest).toMatchObject({ state: 'paused' });
+  expect(copiesLeft(system)).toEqual([]);
+});
+
+it('touches nothing, and looks for nothing to stop, when it is stopped before an order was sent', async () => {
+  const acts: string[] = [];
+  let held = false;
+  const system = await begin({
+    ...{ ...two, storage: 'vmfs' },
+    async intercept({ name, act }) {
+      acts.push(name);
+      const done = await act();
+      if (name === 'preflightMove') {
+        const run = system.client.workflow.getHandle(workflowIds.vm(system.vm('vm-001')));
+        await run.executeUpdate(holdUpdate, { args: [said('not yet')] });
+        held = true;
+      }
+      return done;
+    },
+  });
+  const run = await system.migrateVolume('vm-001');
+  await eventually(
+    'a move that is held with everything read',
+    async () => held && ((await run.describe()).raw.pendingActivities ?? []).length === 0,
+  );
+  await run.executeUpdate(abortUpdate, { args: [said('the pool is needed')] });
+  expect((await failureOf(run)).message).toContain('the pool is needed');
+  const touching = ['submitMove', 'findMoveTask', 'cancelMove', 'removeAfterMove', 'readMove', 'recordMove'];
+  expect(acts.filter((name) => touching.includes(name))).toEqual([]);
+  expect(begunOf(system, 'vm-001')).toBe(0);
 });
 
 it('is stopped as it was asked to, though the worker that was to end the copy died before it said so', async () => {
