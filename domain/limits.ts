@@ -49,6 +49,7 @@ export const movePace = {
   roundMs: { first: 2_000, max: 60_000 },
   settleMs: 10_000,
   readBackMs: 600_000,
+  standStillMs: 1_800_000,
 } as const;
 
 /** Problems of a cluster policy, each a full sentence; empty when it is sound. */

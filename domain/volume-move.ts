@@ -107,6 +107,10 @@ export type TaskState =
   /** Nobody knows the task any more. The work may go on. */
   | { readonly kind: 'forgotten' };
 
+/** Where the files of a VM may be that has vanished: at their old places, and where they were going. */
+export const eitherPlace = ({ disks }: Pick<BeforeImage, 'disks'>): string[] =>
+  disks.flatMap(({ at, wanted }) => [at.path, ...(wanted?.path === undefined ? [] : [wanted.path])]);
+
 export interface DiskFound {
   readonly disk: DiskKey;
   readonly at: DiskPlace;
@@ -136,7 +140,8 @@ export interface Leftover {
  * - `NOT_MOVED`: every disk is where it was (by UUID and pool), and nothing is under way.
  * - `PARTIAL`: some moved, or what runs and what would start next differ; nothing is under way.
  * - `IN_PROGRESS`: something is under way, or may be. Nothing may be undone now.
- * - `VM_MISSING`: complete lists, a sentinel that could be read, and no such VM. No file may be touched.
+ * - `VM_MISSING`: complete lists, a sentinel that could be read, and no such VM. No file may be touched; `paths` are the places where its
+ *   files may be, old ones and new.
  * - `DISK_MISSING`: the VM names a file that is not there. What is left elsewhere is old.
  * - `UNKNOWN`: something could not be read, or makes no sense: read again.
  */

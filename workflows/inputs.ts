@@ -168,6 +168,8 @@ export interface MovePace {
   readonly settleMs: number;
   /** For which it may stay unknown where a disk is, before a person is asked. */
   readonly readBackMs: number;
+  /** Without a new percentage, before people are told of it; it is followed on. */
+  readonly standStillMs: number;
 }
 
 /** A move that is made, or that made nothing (then as the details of its failure). */

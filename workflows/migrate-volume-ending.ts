@@ -11,7 +11,7 @@ import { workflowIds } from '../domain/ids';
 import { verdictSentence } from '../domain/volume-move';
 import { look, prepare } from './activity-options';
 import { failureTypes, type MigrateVolumeResult, type RestartVmInput, type RunMemo } from './inputs';
-import { aboutOf, type Run, show, stuckAlert } from './migrate-volume-run';
+import { aboutOf, type Run, show, standstillAlert, stuckAlert } from './migrate-volume-run';
 import { orderOf } from './migrate-volume-steps';
 import type { restartVm } from './restart-vm';
 import { showPhase, subject } from './search-attributes';
@@ -71,7 +71,7 @@ async function close(
   await look.closeIncident({
     ...{ incidentId, outcome, phase: result.phase, sentence: result.sentence, facts: { result } },
     nextCommand: result.fault?.next,
-    clearAlerts: [stuckAlert(run.input)],
+    clearAlerts: [stuckAlert(run.input), standstillAlert(run.input)],
   });
 }
 

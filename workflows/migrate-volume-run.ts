@@ -44,6 +44,10 @@ export const aboutOf = ({ vmId, loose, name }: MigrateVolumeInput): string => vm
 export const stuckAlert = (input: MigrateVolumeInput): string =>
   `${input.vmId === undefined ? 'disk' : 'vm'}-stuck:${aboutOf(input)}`;
 
+/** A task of which there is no news. */
+export const standstillAlert = (input: MigrateVolumeInput): string =>
+  `move-stands-still:${aboutOf(input)}:${input.incidentId}`;
+
 export function listen(run: Run): void {
   const { name } = run.input;
   setHandler(messages.moveStatusQuery, () => statusOf(run));

@@ -6,7 +6,7 @@ import { type MoveVerdict, verdictSentence } from '../domain/volume-move';
 import { look, prepare, start } from './activity-options';
 import { throwIfCancelled } from './cancellation';
 import { GivenUp, waitForPerson } from './migrate-volume-known';
-import { hostIsOff, ofMove, type Run, sentenceOf, show } from './migrate-volume-run';
+import { hostIsOff, ofMove, type Run, sentenceOf, show, standstillAlert } from './migrate-volume-run';
 import { ProvenNotDone } from './saga';
 
 /** What a step throws to end the move without it having been made: the saga goes back. */
@@ -38,6 +38,7 @@ export async function begin(run: Run, direction: MoveDirection, again = 0): Prom
 export async function follow(run: Run): Promise<void> {
   let roundMs = run.pace.roundMs.first;
   let heardAt = Date.now();
+  const standstill = watchForStandstill(run);
   while (run.task !== undefined) {
     const state = await prepare.followMove({ ...ofMove(run), task: run.task, roundMs });
     throwIfCancelled();
@@ -62,10 +63,32 @@ export async function follow(run: Run): Promise<void> {
     }
     if (run.percent !== state.percent) {
       run.percent = state.percent;
+      standstill.news();
       await tell(run, run.phase);
     }
+    await standstill.check();
     roundMs = Math.min(roundMs * 2, run.pace.roundMs.max);
   }
+}
+
+/** A task without news for long is followed on, because nothing may be undone under it; but people are told, once. */
+export function watchForStandstill(run: Run): { news(): void; check(): Promise<void> } {
+  let newsAt = Date.now();
+  let told = false;
+  return {
+    news: () => (newsAt = Date.now()),
+    async check() {
+      const silentMs = Date.now() - newsAt;
+      if (told || silentMs < run.pace.standStillMs) return;
+      told = true;
+      const { incidentId, name } = run.input;
+      const detail = `its task runs, and has told nothing new for ${Math.round(silentMs / 60_000)} minutes`;
+      await look.alertOfMove({
+        ...{ incidentId, key: standstillAlert(run.input), severity: 'warning' },
+        fault: fault('MOVE_STILL_RUNNING', { vm: name, detail }),
+      });
+    },
+  };
 }
 
 /** The task's state is not to be had. A copy that waits for an order never switches, so it can be given up; the other kind has to be read. */

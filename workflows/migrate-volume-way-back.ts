@@ -5,7 +5,7 @@ import type { Leftover, MoveVerdict } from '../domain/volume-move';
 import { look, start } from './activity-options';
 import { GivenUp, readUntilKnown } from './migrate-volume-known';
 import { aboutOf, hostHasFailed, hostIsOff, ofMove, type Run, show } from './migrate-volume-run';
-import { begin, follow, letGo, NotMade, tell, whyNot } from './migrate-volume-task';
+import { begin, follow, letGo, NotMade, tell, watchForStandstill, whyNot } from './migrate-volume-task';
 
 /** Found on the way back: every disk is at its new place after all. Reality decides, so the run goes forward. */
 export class MovedAfterAll extends Error {}
@@ -28,6 +28,7 @@ async function stop(run: Run): Promise<void> {
   // `by-order` without an order never switches, so it is asked until it has stopped; the other kind ends by itself, one way or the other, once the
   // request was heard.
   let heard = false;
+  const standstill = watchForStandstill(run);
   for (let asked = 0; !hostIsOff(run); asked += 1) {
     if (!heard || run.before?.switches === 'by-order') {
       const outcome = await look.cancelMove({ ...ofMove(run), task, why });
@@ -40,6 +41,7 @@ async function stop(run: Run): Promise<void> {
     if (state?.kind === 'forgotten') run.mayStillBegin = true;
     if (state === undefined || state.kind === 'ended' || state.kind === 'forgotten') return;
     if (state.kind === 'silent' && Date.now() >= until) return;
+    if (state.kind === 'running') await standstill.check();
     await condition(() => hostIsOff(run), Math.min(roundMs, run.pace.settleMs));
   }
 }

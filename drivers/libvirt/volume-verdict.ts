@@ -2,7 +2,14 @@
 import type { MoveKnown } from '../../activities/ports';
 import { DriverFault, fault } from '../../domain/faults';
 import type { HostId } from '../../domain/ids';
-import type { BeforeImage, DiskFound, Leftover, MoveVerdict, VmFound } from '../../domain/volume-move';
+import {
+  type BeforeImage,
+  type DiskFound,
+  eitherPlace,
+  type Leftover,
+  type MoveVerdict,
+  type VmFound,
+} from '../../domain/volume-move';
 import { type PoolOf, shapeOf } from './domain-xml';
 import { diskOf, movedVm, type MoveReach } from './move-reach';
 import { isSameDisk, type Part, type Place } from './places';
@@ -131,7 +138,7 @@ export async function readVerdict(
   if (seen === undefined)
     return {
       kind: 'VM_MISSING',
-      paths: before.disks.map((d) => d.at.path),
+      paths: eitherPlace(before),
       detail: 'every host of its cluster was asked, and none lists it',
     };
   const facts: DiskFacts[] = [];

@@ -7,7 +7,7 @@ import { isFault, Withheld } from './errors';
 import { asOwn, type MoveImage } from './move-image';
 import { listingOf } from './move-reading';
 import { endOfTask, recentTasks, taskFault } from './tasks';
-import { findVm, readVm, type VimVm, whyNotFound } from './virtual-machines';
+import { findVm, readVm, type VimVm } from './virtual-machines';
 import type { Vcenter } from './vcenter';
 import {
   booleanAt,
@@ -86,7 +86,8 @@ async function visibleVm(
   });
   const ref = await findVm(session, uuid, { signal });
   if (ref === undefined) {
-    if ((await whyNotFound(session, undefined, { signal })) === 'not-allowed') return { fault: notAllowed };
+    // Nothing is known of it that could tell "gone" from "out of sight": the sentence names both, once reading works at all.
+    await session.sentinel(signal);
     const detail = `vCenter ${site.vcenter} has no VM with that UUID, or ${site.username} may not see it`;
     return { fault: fault('VM_NOT_IN_INVENTORY', { vm: uuid, detail }) };
   }
@@ -101,7 +102,7 @@ async function visibleVm(
   }
 }
 
-async function vmProblems(
+export async function vmProblems(
   vcenter: Vcenter,
   vm: VimVm,
   order: MoveOrder,
@@ -164,7 +165,7 @@ const targetOf = (
   return name === undefined ? undefined : stores.find((s) => s.name === name);
 };
 
-function targetProblems(
+export function targetProblems(
   vcenter: Vcenter,
   vm: VimVm,
   order: MoveOrder,

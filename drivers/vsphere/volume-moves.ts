@@ -197,7 +197,7 @@ class VolumeMoves implements VolumeMovesPort {
     }
     switch (seen.kind) {
       case 'missing':
-        return { kind: 'VM_MISSING', paths: pathsOf(before), detail: seen.detail };
+        return { kind: 'VM_MISSING', paths: eitherFolder(vcenter, before), detail: seen.detail };
       case 'busy':
         return { kind: 'IN_PROGRESS', detail: seen.detail };
       case 'unknown':
@@ -275,6 +275,15 @@ class VolumeMoves implements VolumeMovesPort {
 
 const taskRef = (task: MoveTask): MoRef => ({ type: 'Task', value: task.id });
 const pathsOf = (before: BeforeImage): string[] => before.disks.map((d) => d.at.path);
+/** vCenter chooses the names at the new place: its folder there is named. */
+function eitherFolder(vcenter: Vcenter, before: BeforeImage): string[] {
+  const targets = before.disks
+    .flatMap((d) => d.wanted?.poolId ?? [])
+    .map((pool) => vcenter.datastoreOf(pool));
+  const folders = targets.flatMap((t) => (t === undefined ? [] : [hostPath(`[${t}] ${before.name}/`)]));
+  return [...new Set([...pathsOf(before), ...folders])];
+}
+
 const notKnown = (before: BeforeImage, detail: string): MoveVerdict => ({
   kind: 'UNKNOWN',
   fault: fault('MOVE_NOT_KNOWN', { vm: before.name, detail }),

@@ -57,6 +57,7 @@ export const quickPace = {
   roundMs: { first: 20, max: 100 },
   settleMs: 30,
   readBackMs: 400,
+  standStillMs: 60_000,
 } as const;
 
 export interface RecoverySystem {

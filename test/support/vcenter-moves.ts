@@ -19,6 +19,7 @@ const pace = {
   roundMs: { first: 20, max: 200 },
   settleMs: 30,
   readBackMs: 1_000,
+  standStillMs: 60_000,
 } as const;
 
 export interface MoveWorld {

@@ -18,7 +18,7 @@ import {
   stopVm,
   untilMovePhase,
 } from '../support/moves';
-import type { Intercept } from '../support/recovery-system';
+import { type Intercept, quickPace } from '../support/recovery-system';
 import { endedCancelled, eventually, failureOf, refusalOf, said, systems } from '../support/story';
 
 const begin = systems();
@@ -284,6 +284,19 @@ it('leaves a guest as it is that a person has made stand still during the copy: 
   const [guest] = system.controls.snapshot().processes.filter((p) => p.vmId === system.vm('vm-001'));
   expect(guest).toMatchObject({ state: 'paused' });
   expect(copiesLeft(system)).toEqual([]);
+});
+
+it('tells people once of a task that runs and has nothing new to tell, and follows it on to its end', async () => {
+  const system = await begin({ ...two, storage: 'vmfs' });
+  system.controls.setMoveManner(system.vm('vm-001'), 'hangs');
+  const run = await system.migrateVolume('vm-001', { pace: { ...quickPace, standStillMs: 150 } });
+  const standstill = async () =>
+    (await system.inventory.alerts({ open: true })).filter((a) => a.sentence.includes('nothing new'));
+  await eventually('an alert', async () => (await standstill()).length === 1);
+  expect(await moveStatusOf(run)).toMatchObject({ phase: 'copying' });
+  system.controls.endMoves(system.vm('vm-001'));
+  await expect(run.result()).resolves.toMatchObject({ phase: 'moved' });
+  expect(await standstill()).toEqual([]);
 });
 
 it('touches nothing, and looks for nothing to stop, when it is stopped before an order was sent', async () => {
