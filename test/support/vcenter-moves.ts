@@ -167,6 +167,7 @@ export async function wrongWith(one: MoveCase, mode: Mode, ending: Ending): Prom
   const recorded = record?.shape.disks.map((d) => `${d.uuid ?? ''} at ${d.path}`).sort();
   const before = one.record.shape.disks.map((d) => `${d.uuid ?? ''} at ${d.path}`).sort();
   const truth = seen?.map((d) => `${d.uuid} at ${d.path}`).sort();
+  // Of a run that was given up nobody knows where the disks are: its record says what it said before, and the run is open about it.
   const isKnown = truth !== undefined && ending !== 'stuck';
   const wanted = isKnown ? truth : before;
   const stores = new Set(seen?.map((d) => d.datastore));
