@@ -243,6 +243,11 @@ function onCall(day: Day): { goesHome(): Promise<void> } {
   const desk = { client, inventory, fleet, taskQueue };
   const front = new RecoveryClient({ ...desk, address: 'the test server' });
   const asking = { by: 'person on call', source: 'operator' } as const;
+  const retry = async (vm: VmId): Promise<void> => {
+    const said = { by: 'person', reason: 'cured', resolution: 'retry' } as const;
+    const run = client.workflow.getHandle(workflowIds.vm(vm));
+    await run.executeUpdate(resolveStuckUpdate, { args: [said] }).catch(() => undefined);
+  };
   const lookRound = async (): Promise<void> => {
     for (const { hostId, standing } of await inventory.hosts())
       if (standing === 'quarantined' || standing === 'excluded')
@@ -252,18 +257,14 @@ function onCall(day: Day): { goesHome(): Promise<void> } {
       const vm = /^vm:(.+)$/.exec(key)?.[1];
       if (vm !== undefined)
         await front.restartVm(vm, { ...asking, reason: 'its cause is cured' }).catch(() => undefined);
+      // Also of a host's incident: it may have gone on without the VM that waits.
+      const stuck = /^vm-stuck:(.+)$/.exec(key)?.[1];
+      if (stuck !== undefined) await retry(stuck as VmId);
     }
     for (const i of await inventory.incidents({ open: true })) {
       const snapshot = controls.snapshot().hosts;
       if (i.target.kind === 'host' && i.nextCommand !== undefined)
         await answer(desk, snapshot, i.target.hostId, i.nextCommand, i.phase, false);
-      if (i.target.kind === 'vm' && i.phase === 'stuck')
-        await client.workflow
-          .getHandle(workflowIds.vm(i.target.vmId))
-          .executeUpdate(resolveStuckUpdate, {
-            args: [{ by: 'person', reason: 'cured', resolution: 'retry' }],
-          })
-          .catch(() => undefined);
     }
   };
   const work = (async () => {
