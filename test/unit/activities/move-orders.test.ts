@@ -62,23 +62,18 @@ function facing(world: {
       },
     },
   } as unknown as Environment;
-  const run = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+  const run = <T>(work: () => Promise<T>): Promise<T> =>
+    new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(work);
   const acts = moveVolumeActivities(env);
   const of = { before, incidentId: incident } as const;
   return {
     ...{ looked, given },
     switchOver: () =>
-      run.run(() =>
-        acts.switchMove({
-          incidentId: incident,
-          before: { ...before, running: true },
-          task: { id: 'task-1' },
-        }),
-      ) as Promise<unknown>,
-    submit: () => run.run(() => acts.submitMove({ ...of, direction: 'there' })) as Promise<Submitted>,
-    find: () => run.run(() => acts.findMoveTask({ ...of, direction: 'there' })) as Promise<unknown>,
+      run(() => acts.switchMove({ ...of, before: { ...before, running: true }, task: { id: 'task-1' } })),
+    submit: () => run(() => acts.submitMove({ ...of, direction: 'there' })),
+    find: () => run(() => acts.findMoveTask({ ...of, direction: 'there' })),
     read: (proofs: readonly FenceEvidence[]) =>
-      run.run(() => acts.readMove({ ...of, known: { proofs, switchAsked: false } })) as Promise<unknown>,
+      run(() => acts.readMove({ ...of, known: { proofs, switchAsked: false } })),
   };
 }
 
