@@ -17,6 +17,7 @@ import {
   tell,
 } from './environment';
 import { heartbeatSigns } from './storage-heartbeat';
+import { askUntilKnown } from './ask-others';
 
 /** A look must not wait for a dead BMC (20 s for IPMI): hypervisor and host commands are silent much sooner. */
 const powerLookMs = 3_000;
@@ -31,10 +32,24 @@ export interface Look {
 /** Asks every source at once; each source's silence is a sign of its own, never an error. */
 export async function signsOf(env: Environment, host: Host, withPower: boolean): Promise<HostSign[]> {
   const asked: Promise<HostSign | undefined>[] = [hypervisorSign(env, host.id), commandsSign(env, host.id)];
-  if (withPower)
-    asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
-  if (withPower) asked.push(...neighbourSigns(env, host), ...heartbeatSigns(env, host));
-  return (await Promise.all(asked)).filter((s) => s !== undefined);
+  if (!withPower) return (await Promise.all(asked)).filter((s) => s !== undefined);
+  asked.push(...host.fenceLevels.slice(0, 1).flatMap((l) => l.devices.map((d) => powerSign(env, host, d))));
+  const others = othersInService(env, host);
+  const more = await Promise.all([
+    Promise.all(asked),
+    others.then((ids) => neighbourSigns(env, host, ids)),
+    others.then((ids) => heartbeatSigns(env, host, ids)),
+  ]);
+  return more.flat().filter((s) => s !== undefined);
+}
+
+/** Of its cluster, those in service first: one that was fenced or is in maintenance may be off, and then knows nothing. */
+async function othersInService(env: Environment, host: Host): Promise<HostId[]> {
+  const { id, hosts } = declaredCluster(env, host.id);
+  const records = await env.inventory.hosts({ clusterId: id });
+  const inService = new Set(records.filter((r) => r.standing === 'in-service').map((r) => r.hostId));
+  const others = hosts.map((h) => h.id).filter((h) => h !== host.id);
+  return [...others.filter((h) => inService.has(h)), ...others.filter((h) => !inService.has(h))];
 }
 
 /** Why the host cannot be asked at all. @throws what says nothing of that. */
@@ -67,21 +82,15 @@ async function commandsSign(env: Environment, id: HostId): Promise<HostSign | un
   return { source: 'commands', says: answer.says, observedAt };
 }
 
-/** More than one, because the first may be down itself; few, because each is a command on a host that is well. */
-const neighboursAsked = 2;
-
-function neighbourSigns(env: Environment, host: Host): Promise<HostSign>[] {
+async function neighbourSigns(env: Environment, host: Host, others: readonly HostId[]): Promise<HostSign[]> {
   const { management } = host;
   if (management === undefined) return [];
   const to = { hostId: host.id, ...management };
-  return declaredCluster(env, host.id)
-    .hosts.filter((h) => h.id !== host.id)
-    .slice(0, neighboursAsked)
-    .map(async ({ id }): Promise<HostSign> => {
-      const answer = await env.hostCommands.reaches(id, to, signal());
-      const says = answer === 'not-known' ? answer : answer === 'silent' ? 'does-not' : 'reaches-it';
-      return { source: 'neighbour', via: id, says, observedAt: nowIso() };
-    });
+  return askUntilKnown(others, async (via): Promise<HostSign> => {
+    const answer = await env.hostCommands.reaches(via, to, signal());
+    const says = answer === 'not-known' ? answer : answer === 'silent' ? 'does-not' : 'reaches-it';
+    return { source: 'neighbour', via, says, observedAt: nowIso() };
+  });
 }
 
 async function powerSign(

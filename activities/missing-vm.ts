@@ -1,9 +1,9 @@
 /** Where a VM is that its host no longer runs, and whether it has been restarted too often. Reads only. */
 import type { HostId, IncidentId, VmId } from '../domain/ids';
 import { type HostVmList, isAtRest, millisOf } from '../domain/observations';
-import type { VmRecord } from '../domain/records';
+import type { TriggerSource, VmRecord } from '../domain/records';
 import type { OnIoError } from '../domain/fleet';
-import { hasCrashed, stoppedByTrouble } from '../domain/watch-rules';
+import { endedInOrder, hasCrashed, stoppedByTrouble } from '../domain/watch-rules';
 import { clusterById, type Environment, recordedVm } from './environment';
 import { faultOf } from './fault-boundary';
 
@@ -32,16 +32,30 @@ const incidentsReadMax = 200;
 const stoppedHere = (reason: string): boolean => reason !== 'migrated' && reason !== 'unknown';
 
 export const missingVmActivities = (env: Environment) => ({
-  async findVm(input: { vmId: VmId }): Promise<Whereabouts> {
+  /** @param input.reported Only a monitor says that it is down, which cannot tell a failure from a guest that shut itself down. */
+  async findVm(input: { vmId: VmId; reported?: true }): Promise<Whereabouts> {
     const vm = await recordedVm(env, input.vmId);
     if (!vm.protected) return { is: 'not-wanted', why: 'it is not protected any more' };
     if (vm.desired === 'stopped') return { is: 'not-wanted', why: 'it is not to run any more' };
     const standing = (await env.inventory.host(vm.hostId))?.standing;
     if (standing === 'maintenance') return { is: 'not-wanted', why: `${vm.hostId} is in maintenance` };
-    const { hosts, policy, vms } = clusterById(env, vm.clusterId);
-    const onIoError = (vms[vm.name] ?? vms[vm.vmId])?.onIoError ?? policy.watch.onIoError;
-    const sights = await Promise.all(hosts.map((h) => sightOf(env, vm, h.id)));
-    return whereabouts(vm, sights, standing === 'in-service', onIoError);
+    const { policy, vms } = clusterById(env, vm.clusterId);
+    const own = vms[vm.name] ?? vms[vm.vmId];
+    const sights = await sightsOf(env, vm);
+    const ended = sights.find((s) => s.seen === 'at-rest' && s.hostId === vm.hostId && s.inOrder === true);
+    const respected = (own?.guestShutdown ?? policy.watch.guestShutdown) === 'respect';
+    const where = whereabouts(
+      vm,
+      sights,
+      standing === 'in-service',
+      own?.onIoError ?? policy.watch.onIoError,
+    );
+    if (input.reported === true && where.is === 'nowhere' && ended !== undefined && respected)
+      return {
+        is: 'not-wanted',
+        why: `${where.why}: it was shut down in order, and its policy is to leave it`,
+      };
+    return where;
   },
 
   async restartBudget(input: { vmId: VmId; incidentId: IncidentId }): Promise<RestartBudget> {
@@ -54,11 +68,22 @@ export const missingVmActivities = (env: Environment) => ({
         i.incidentId !== input.incidentId &&
         (i.outcome === 'recovered' || i.outcome === 'partially-recovered') &&
         millisOf(i.openedAt) >= since &&
-        i.triggers[0]?.source === 'watch',
+        isByItself(i.triggers[0]?.source),
     ).length;
     return { used, allowed: restarts, perMs };
   },
 });
+
+/** Nobody asked for it: the watch saw it, or a monitor did. */
+const isByItself = (source: TriggerSource | undefined): boolean => source === 'watch' || source === 'webhook';
+
+/** Where its whole cluster says that it is. Reads only. */
+export async function whereIs(env: Environment, vm: VmRecord): Promise<Whereabouts> {
+  return whereabouts(vm, await sightsOf(env, vm), true);
+}
+
+const sightsOf = (env: Environment, vm: VmRecord): Promise<Sight[]> =>
+  Promise.all(clusterById(env, vm.clusterId).hosts.map((h) => sightOf(env, vm, h.id)));
 
 type Sight =
   | { readonly hostId: HostId; readonly seen: 'off' | 'absent' }
@@ -68,6 +93,8 @@ type Sight =
       readonly words: string;
       /** On the record's own host, for a reason that is of that host alone. */
       readonly here: boolean;
+      /** Its guest, or a person, ended it in order. */
+      readonly inOrder?: boolean;
       /** Why it stands paused there, where its host has paused it. */
       readonly paused?: string;
     }
@@ -89,7 +116,8 @@ async function sightOf(env: Environment, vm: VmRecord, hostId: HostId): Promise<
   const seen = found.state === 'running' ? 'running' : isAtRest(found.state) ? 'at-rest' : 'between';
   const isPaused = found.state === 'paused' && stoppedByTrouble(found.reason);
   const here = hostId === vm.hostId && stoppedHere(found.reason);
-  return { hostId, seen, words, here, ...(isPaused && { paused: found.reason }) };
+  const inOrder = found.state === 'shut-off' && endedInOrder(found.reason);
+  return { hostId, seen, words, here, inOrder, ...(isPaused && { paused: found.reason }) };
 }
 
 /** Pure. A host that cannot be read matters unless the VM's own host says that it stopped right there. */

@@ -5,12 +5,13 @@
  */
 import { limits } from '../domain/limits';
 import { isAtRest } from '../domain/observations';
-import type { VmId } from '../domain/ids';
+import type { HostId, VmId } from '../domain/ids';
 import type { VmRecord } from '../domain/records';
 import { mustBeArmed } from './armed';
 import { type Environment, lookEveryMs, pause, recordedVm, signal } from './environment';
 import { faultOf } from './fault-boundary';
 import { clear, raise } from './incident';
+import { whereIs } from './missing-vm';
 
 export interface StopVmInput {
   readonly vmId: VmId;
@@ -51,21 +52,14 @@ async function untilAtRest(env: Environment, vm: VmRecord, deadline: number): Pr
   let askedMs = 0;
   let last = 'its guest did not react';
   for (;;) {
-    const { hostId } = await recordedVm(env, vm.vmId);
-    if ((await env.inventory.evidenceFor(hostId)) !== undefined)
-      return { kind: 'stopped', sentence: `it is down with ${hostId}, and stays down` };
     try {
-      const seen = (await env.lists.read(hostId)).vms.find((v) => v.vmId === vm.vmId);
-      if (seen === undefined || isAtRest(seen.state))
-        return {
-          kind: 'stopped',
-          sentence: `it is shut down on ${hostId}, and stays down until it is started`,
-        };
-      last = `it is ${seen.state} (${seen.reason}) on ${hostId}: its guest did not react`;
+      const seen = await seenAt(env, await recordedVm(env, vm.vmId));
+      if ('down' in seen) return { kind: 'stopped', sentence: seen.down };
+      last = seen.last;
       // A guest that is booting does not hear it, so it is said again.
-      if (Date.now() - askedMs >= limits.shutDownAgainMs) {
+      if (seen.on !== undefined && Date.now() - askedMs >= limits.shutDownAgainMs) {
         askedMs = Date.now();
-        const outcome = await env.hypervisor.shutDown(hostId, vm.vmId, signal());
+        const outcome = await env.hypervisor.shutDown(seen.on, vm.vmId, signal());
         if (outcome.kind === 'refused') return { kind: 'still-running', sentence: outcome.fault.sentence };
       }
     } catch (error) {
@@ -77,6 +71,32 @@ async function untilAtRest(env: Environment, vm: VmRecord, deadline: number): Pr
       return { kind: 'still-running', sentence: `${last}. Nothing was forced; ask again, or end it by hand` };
     await pause(lookEveryMs);
   }
+}
+
+/** `on`: the host on which its guest can be asked; undefined while nobody knows where it runs. */
+type Seen = { readonly down: string } | { readonly on: HostId | undefined; readonly last: string };
+
+/** That its own host does not run it is no proof: somebody may have moved it, so then every host of its cluster is asked. */
+async function seenAt(env: Environment, vm: VmRecord): Promise<Seen> {
+  const isOff = (await env.inventory.evidenceFor(vm.hostId)) !== undefined;
+  if (!isOff) {
+    const own = (await env.lists.read(vm.hostId)).vms.find((v) => v.vmId === vm.vmId);
+    if (own !== undefined && !isAtRest(own.state))
+      return {
+        on: vm.hostId,
+        last: `it is ${own.state} (${own.reason}) on ${vm.hostId}: its guest did not react`,
+      };
+  }
+  const where = await whereIs(env, vm);
+  if (where.is === 'nowhere')
+    return {
+      down: isOff
+        ? `it is down with ${vm.hostId}, and stays down`
+        : `it is shut down on ${vm.hostId}, and stays down until it is started`,
+    };
+  if (where.is === 'running')
+    return { on: where.on, last: `it runs on ${where.on}, where somebody moved it: its guest did not react` };
+  return { on: undefined, last: where.why };
 }
 
 async function want(env: Environment, { vmId }: VmRecord, desired: VmRecord['desired']): Promise<void> {

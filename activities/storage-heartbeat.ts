@@ -1,15 +1,15 @@
 /** Hosts that write to a shared pool are not dead, whatever the network says. */
 import { Context } from '@temporalio/activity';
 import type { Host, Pool } from '../domain/fleet';
+import type { HostId } from '../domain/ids';
 import type { HostSign } from '../domain/observations';
+import { askUntilKnown } from './ask-others';
 import { declaredCluster, type Environment, nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
 import type { WatchedCluster } from './watched-cluster';
 
 /** A writer that was ended by hand is back after this; one that is not asked for an hour ends by itself. */
 const askEveryMs = 60_000;
-/** More than one, because the first may be down itself. */
-const lookersAsked = 2;
 
 const beatingPools = (env: Environment, host: Host): Pool[] =>
   env.fleet.pools.filter((p) => p.heartbeat === true && host.pools.includes(p.id));
@@ -32,15 +32,18 @@ export async function keepBeating(watch: WatchedCluster, host: Host, nowMs: numb
 }
 
 /** What others of its cluster see of its heartbeats. */
-export function heartbeatSigns(env: Environment, host: Host): Promise<HostSign>[] {
-  const others = declaredCluster(env, host.id).hosts.filter((h) => h.id !== host.id);
-  return beatingPools(env, host).flatMap((pool) =>
-    others
-      .filter((h) => h.pools.includes(pool.id))
-      .slice(0, lookersAsked)
-      .map(async ({ id }): Promise<HostSign> => {
-        const says = await env.heartbeats.look(id, host.id, pool, signal());
-        return { source: 'storage', poolId: pool.id, via: id, says, observedAt: nowIso() };
-      }),
-  );
+export async function heartbeatSigns(
+  env: Environment,
+  host: Host,
+  others: readonly HostId[],
+): Promise<HostSign[]> {
+  const { hosts } = declaredCluster(env, host.id);
+  const seen = beatingPools(env, host).map((pool) => {
+    const lookers = others.filter((id) => hosts.some((h) => h.id === id && h.pools.includes(pool.id)));
+    return askUntilKnown(lookers, async (via): Promise<HostSign> => {
+      const says = await env.heartbeats.look(via, host.id, pool, signal());
+      return { source: 'storage', poolId: pool.id, via, says, observedAt: nowIso() };
+    });
+  });
+  return (await Promise.all(seen)).flat();
 }

@@ -3,6 +3,7 @@ import type { Host } from '../domain/fleet';
 import { judgeHost, powerReadsOff } from '../domain/judge-host';
 import { millisOf } from '../domain/observations';
 import type { HostRecord, IncidentRecord } from '../domain/records';
+import { wasStopped } from '../domain/watch-rules';
 import { clear } from './incident';
 import { signsOf } from './look-at-host';
 import { askForHost, observedHost } from './watch-orders';
@@ -47,18 +48,11 @@ export async function whenSilent(
   if (!isDead && !longEnough) return;
   if (blind && !silent.readOff) return;
   const [latest] = await env.inventory.incidents({ hostId: host.id, limit: 1 });
-  if (wasStopped(latest, record, memory.heardMs)) return;
+  if (wasStopped(latest, record.lastSeenAt, memory.heardMs)) return;
   if (!longEnough && !silent.readOff && hasFlapped(latest)) return;
   const lastSeen = record.lastSeenAt === undefined ? 'never' : String(millisOf(record.lastSeenAt));
   const reason = `${host.id} is ${verdict.verdict}: ${verdict.why}`;
   silent.nextLookMs = await askForHost(watch, host.id, reason, `silent-${lastSeen}`);
-}
-
-/** By a person, who need not say it again every minute: until the host has been heard anew, only people ask for its recovery. */
-function wasStopped(latest: IncidentRecord | undefined, record: HostRecord, heardMs: number): boolean {
-  if (latest?.outcome !== 'aborted' || latest.closedAt === undefined) return false;
-  const seenMs = record.lastSeenAt === undefined ? 0 : millisOf(record.lastSeenAt);
-  return Math.max(seenMs, heardMs) < millisOf(latest.closedAt);
 }
 
 const hasFlapped = (latest: IncidentRecord | undefined): boolean =>

@@ -175,7 +175,10 @@ export class WatchedCluster {
 
   /** Whether so many hosts are silent that nothing may be concluded; alarmed once, cleared when it is over. */
   async isBlind(records: readonly HostRecord[]): Promise<boolean> {
-    const watched = records.filter((r) => r.standing === 'in-service').map((r) => r.hostId);
+    const declared = new Set(this.cluster.hosts.map((h) => h.id));
+    const watched = records
+      .filter((r) => r.standing === 'in-service' && declared.has(r.hostId))
+      .map((r) => r.hostId);
     const silent = watched.filter((h) => {
       const known = this.memories.get(h)?.silent;
       return known !== undefined && !known.readOff;

@@ -12,8 +12,8 @@ import { lastRun, memoOf } from './runs';
 
 /** Without a deadline of its own a call to a server that holds the line and answers nothing waits for ever, and the look that asks with it. */
 const askedMs = 20_000;
-/** How long a rehearsal is waited for before it is reported as under way. */
-const rehearsalMs = 60_000;
+/** How long a rehearsal is waited for before it is reported as under way; of one that was begun before, the end is there already. */
+const rehearsalMs = { first: 60_000, again: 2_000 } as const;
 
 export function watchDoor(door: FrontDoor): RecoveriesPort {
   const recoveries = new RecoveryClient(door);
@@ -67,18 +67,23 @@ async function underWay(
 async function answerOf(client: Client, answer: StartAnswer): Promise<RecoveryAnswer> {
   if (answer.answer === 'busy') return { kind: 'busy', why: answer.summary };
   if (answer.workflowId.startsWith('rehearsal:'))
-    return answer.answer === 'same'
-      ? { kind: 'rehearsed-before' }
-      : { kind: 'rehearsed', sentence: await rehearsed(client, answer.workflowId) };
+    return {
+      kind: 'rehearsed',
+      sentence: await rehearsed(
+        client,
+        answer.workflowId,
+        answer.answer === 'same' ? rehearsalMs.again : rehearsalMs.first,
+      ),
+    };
   if (answer.answer === 'same' && !answer.open) return { kind: 'over', incidentId: answer.incidentId };
   return { kind: 'under-way', incidentId: answer.incidentId };
 }
 
-async function rehearsed(client: Client, workflowId: string): Promise<string> {
+async function rehearsed(client: Client, workflowId: string, waitMs: number): Promise<string> {
   const where = `(in Temporal: ${workflowId})`;
   try {
     const result = await client.withDeadline(
-      Date.now() + rehearsalMs,
+      Date.now() + waitMs,
       () => client.workflow.getHandle(workflowId).result() as Promise<RecoverHostResult | RestartVmResult>,
     );
     if ('sentence' in result) return `${result.sentence} ${where}`;

@@ -27,7 +27,7 @@ export interface EffectiveMode {
  * never answers holds it back until a person arms the cluster.
  */
 export function effectiveMode(
-  cluster: Pick<Cluster, 'id' | 'mode'>,
+  cluster: Pick<Cluster, 'id' | 'mode' | 'hosts'>,
   hosts: readonly HostRecord[],
   claim: FleetClaim | undefined,
   switches: readonly ArmSwitch[],
@@ -39,7 +39,10 @@ export function effectiveMode(
   const armedSince = switches.some(
     (s) => s.armed && (s.scope === 'fleet' || s.scope === cluster.id) && millisOf(s.at) >= since,
   );
+  // A row of a host that the config does not name any more is history: nobody looks at it, so nobody would ever see it.
+  const declared = new Set(cluster.hosts.map((h) => h.id));
   const unseen = hosts
+    .filter((h) => declared.has(h.hostId))
     .filter((h) => h.standing === 'in-service')
     .filter((h) => h.lastSeenAt === undefined || millisOf(h.lastSeenAt) < since)
     .map((h) => h.hostId);

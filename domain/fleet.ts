@@ -103,6 +103,8 @@ export type GuestShutdown = 'respect' | 'restart';
  */
 export type OnIoError = 'resume' | 'restart' | 'leave';
 
+export type MissingVms = 'restart' | 'leave';
+
 export interface WatchPolicy {
   /** How long one source's silence, or a degraded host, is left alone before an incident is opened (which then waits for a person). */
   readonly suspectAfterMs: number;
@@ -113,7 +115,7 @@ export interface WatchPolicy {
   /** How often it is surveyed whether every VM would come back: each survey looks into every host. */
   readonly readinessEveryMs: number;
   /** `leave`: a VM that stops on a host that lives is another system's matter, as vSphere HA's. It is only recorded. */
-  readonly missingVms: 'restart' | 'leave';
+  readonly missingVms: MissingVms;
   /** A VM restarted more often than this within the time waits for a person. */
   readonly restartBudget: { readonly restarts: number; readonly perMs: number };
 }

@@ -96,8 +96,10 @@ export type IncidentOutcome =
   | 'moved'
   | 'not-moved';
 
+export type TriggerSource = 'operator' | 'api' | 'webhook' | 'watch';
+
 export interface Trigger {
-  readonly source: 'operator' | 'api' | 'webhook' | 'watch';
+  readonly source: TriggerSource;
   readonly by: string;
   readonly reason: string;
   readonly at: Timestamp;

@@ -20,6 +20,9 @@ export const hasProcess = ({ state, reason }: Pick<VmRecord['observed'], 'state'
 /** Kept as it crashed: its owner has asked for that, and nothing in it would go on. */
 export const hasCrashed = (reason: string): boolean => reason.startsWith('crashed');
 
+/** Of a VM that is shut off: its guest ended it, or a person did who saved it. */
+export const endedInOrder = (reason: string): boolean => reason === 'shutdown' || reason === 'saved';
+
 /** @param seen Its line in the complete list of the host that the record names; undefined when it has none. */
 export function vmFinding(
   vm: Pick<VmRecord, 'desired' | 'protected'>,
@@ -67,4 +70,20 @@ export function mayTakeUp(
   const others = incidents.findIndex((i) => i.outcome !== 'partially-recovered');
   const inARow = others < 0 ? incidents.length : others;
   return nowMs - closedMs >= Math.min(againAfterMs.first * 2 ** (inARow - 1), againAfterMs.max);
+}
+
+/**
+ * Whether a person has stopped the recovery of a host that has not been heard since, and who need not say it again every minute: until it has,
+ * only people ask for its recovery.
+ *
+ * @param heardMs When somebody heard it who has not written it down yet; 0 when nobody has.
+ */
+export function wasStopped(
+  latest: Pick<IncidentRecord, 'outcome' | 'closedAt'> | undefined,
+  lastSeenAt: string | undefined,
+  heardMs = 0,
+): boolean {
+  if (latest?.outcome !== 'aborted' || latest.closedAt === undefined) return false;
+  const seenMs = lastSeenAt === undefined ? 0 : millisOf(lastSeenAt);
+  return Math.max(seenMs, heardMs) < millisOf(latest.closedAt);
 }

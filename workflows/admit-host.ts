@@ -20,24 +20,37 @@ export async function confirm(run: Run): Promise<void> {
     if (takeAbort(run)) return;
     const seen = await look.lookAtHost({ hostId, withPower: true });
     const { verdict } = seen;
-    if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why))) return;
+    const alive =
+      verdict.verdict === 'alive' ? await aliveAgain(run, verdict.bootId, verdict.why) : undefined;
+    if (alive === 'over') return;
+    if (alive === 'asked') {
+      await condition(
+        () => run.said.abort !== undefined || run.said.approve !== undefined,
+        policy.confirmEveryMs * 5,
+      );
+      continue;
+    }
     deadLooks = verdict.verdict === 'dead-by-evidence' ? deadLooks + 1 : 0;
     const dead = deadLooks >= 2 || (deadLooks === 1 && seen.readOff);
     const mayFence = verdict.verdict === 'degraded' && policy.fenceDegraded;
     if (run.state.phase === 'suspect' && (dead || mayFence))
       return move(run, { event: 'host-dead', why: verdict.why });
-    if (run.state.phase === 'held' && (dead || run.said.approve !== undefined)) {
-      const yes = takeApproval(run);
+    // A yes to starting what its reboot took down is none to fencing it, should it fail before that yes is taken.
+    const ofReboot = isAskedFor(run, rebootQuestion(hostId));
+    if (run.state.phase === 'held' && (dead || (run.said.approve !== undefined && !ofReboot))) {
+      const answer = takeApproval(run);
+      const yes = ofReboot ? undefined : answer;
       run.evenIfDegraded = yes !== undefined;
       run.allowed ||= yes !== undefined;
       return move(run, { event: 'approved', by: yes?.by ?? `evidence: ${verdict.why}` });
     }
     suspectLooks = verdict.verdict === 'suspect' ? suspectLooks + 1 : 0;
-    if (run.state.phase === 'suspect' && (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax))
+    const unasked = run.state.phase === 'suspect' || ofReboot;
+    if (unasked && (verdict.verdict === 'degraded' || suspectLooks >= suspectLooksMax))
       await needApproval(run, whyNotFenced(hostId, verdict));
     show(run, run.state.phase === 'held' ? whyNotFenced(hostId, verdict) : verdict.why);
     await condition(
-      () => run.said.abort !== undefined || run.said.approve !== undefined,
+      () => run.said.abort !== undefined || (run.said.approve !== undefined && !ofReboot),
       policy.confirmEveryMs,
     );
   }
@@ -64,18 +77,49 @@ function takeApproval(run: Run): Said | undefined {
   return approve;
 }
 
-/** False when nobody can tell whether it has booted: dismissed by guess, VMs that its reboot took down would stay down. */
-async function aliveAgain(run: Run, bootId: string | undefined, why: string): Promise<boolean> {
+/**
+ * `not-known`: nobody can tell whether it has booted; dismissed by guess, VMs that its reboot took down would stay down. `asked`: it has, and a
+ * person's yes is waited for, while it is looked at again: it may fail for real, or somebody may bring its VMs back by hand.
+ */
+async function aliveAgain(
+  run: Run,
+  bootId: string | undefined,
+  why: string,
+): Promise<'over' | 'asked' | 'not-known'> {
   const { hostId } = run.input;
   const boot = await whichBoot(hostId, run.brief, bootId);
-  if (boot === 'not-known') return false;
-  run.vmsAreDown = boot === 'new';
+  if (boot === 'not-known') return boot;
+  const isBack = boot === 'new' && !run.allowed && (await allRunAgain(run));
+  run.vmsAreDown = boot === 'new' && !isBack;
   // Said while it was looked at: nothing is started, on whichever host.
-  if (boot === 'new' && takeAbort(run)) return true;
+  if (boot === 'new' && takeAbort(run)) return 'over';
+  if (run.vmsAreDown && !run.allowed && !(await mayRestart(run))) return 'asked';
   run.bootId = bootId;
-  move(run, { event: 'alive-again', boot, why: `${hostId} is alive: ${why}` });
-  return true;
+  const sentence = isBack ? `${hostId} has rebooted, and its VMs run again` : `${hostId} is alive: ${why}`;
+  move(run, { event: 'alive-again', boot: isBack ? 'same' : boot, why: sentence });
+  return 'over';
 }
+
+/** Its own list says so: of a host without a roster there is nothing to ask about either. */
+const allRunAgain = async ({ input: { hostId }, brief }: Run): Promise<boolean> =>
+  (await look.judgeBoot({ hostId, roster: brief.roster.map((v) => v.vmId) })) === 'same';
+
+/** Mode `approve`, of a host that came back with a new boot before anybody was asked: its VMs are down, and start after a yes. */
+async function mayRestart(run: Run): Promise<boolean> {
+  const why = rebootQuestion(run.input.hostId);
+  // What was said before this was asked was an answer to something else.
+  if (!isAskedFor(run, why)) {
+    await needApproval(run, why);
+    return false;
+  }
+  run.allowed = takeApproval(run) !== undefined;
+  return run.allowed;
+}
+
+const rebootQuestion = (hostId: string): string =>
+  `${hostId} has rebooted by itself, and its cluster acts only after a person's yes`;
+
+const isAskedFor = ({ state }: Run, why: string): boolean => state.phase === 'held' && state.why === why;
 
 export function takeAbort(run: Run): boolean {
   if (run.said.abort === undefined) return false;
@@ -115,18 +159,10 @@ export async function admit(run: Run): Promise<void> {
       policy.confirmEveryMs * 5,
     );
     const { verdict } = await look.lookAtHost({ hostId, withPower: false });
-    if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why))) return;
+    // Whoever was asked about its reboot answers where the host is looked at: it goes back to there.
+    if (verdict.verdict === 'alive' && (await aliveAgain(run, verdict.bootId, verdict.why)) !== 'not-known')
+      return;
   }
 }
 
 const whyDead = (run: Run): string => ('why' in run.state ? run.state.why : 'proven');
-
-/** Mode `approve`, of a host that came back with a new boot before anybody was asked: its VMs are down, and start after a yes. */
-export async function askBeforeRestart(run: Run): Promise<void> {
-  const { hostId, incidentId } = run.input;
-  const why = `${hostId} has rebooted by itself, and its cluster acts only after a person's yes`;
-  await waitFor(run, why, `vmedic incident approve ${incidentId} --reason "..."`);
-  await condition(() => run.said.approve !== undefined);
-  takeApproval(run);
-  run.allowed = true;
-}

@@ -63,6 +63,13 @@ async function untilFreed(
   for (let wait: number = askAgainMs.first, told = false; ; wait = Math.min(wait * 2, askAgainMs.max)) {
     if (known.is === 'ended') return known.attempt;
     if (known.is === 'nowhere') return undefined;
+    // Said while it was looked for: a person who was told that nothing is done must find its process as it was.
+    if (run.aborted !== undefined) return abortedBy(run);
+    if (run.held) {
+      await condition(() => !run.held || run.aborted !== undefined);
+      known = await untilKnown(run);
+      continue;
+    }
     const { vmId, incidentId, name } = run.input;
     const basis = { vmId, incidentId, incidentBeganAt: run.beganAt, evidence: run.evidence };
     const freed = await look.freePausedVm({ ...basis, on: known.on, how: known.how });
@@ -77,7 +84,8 @@ async function untilFreed(
   }
 }
 
-const whereabouts = (run: Run): Promise<Whereabouts> => look.findVm({ vmId: run.input.vmId });
+const whereabouts = ({ input: { vmId, trigger } }: Run): Promise<Whereabouts> =>
+  look.findVm({ vmId, ...(trigger.source === 'webhook' && { reported: true as const }) });
 
 /** Waits so long, unless a person aborts or a new proof comes. */
 async function untilSaid(run: Run, waitMs: number): Promise<void> {

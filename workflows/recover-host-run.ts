@@ -170,9 +170,8 @@ function listenToPeople(run: Run): void {
         'Fence although more hosts are in trouble than allowed, or although the host is only degraded',
       validator: (said: messages.Said) => {
         messages.mustSayWhy(said);
-        // A host that has rebooted by itself is past any fence, and its VMs still wait for the yes of mode `approve`.
-        const waits = run.state.phase === 'held' || (run.state.phase === 'restarting' && !run.allowed);
-        if (!waits) throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
+        if (run.state.phase !== 'held')
+          throw new Error(`nothing waits for approval in phase "${run.state.phase}"`);
       },
     },
   );

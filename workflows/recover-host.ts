@@ -17,7 +17,7 @@ import type { FenceEvidence } from '../domain/evidence';
 import { workflowIds } from '../domain/ids';
 import { limits } from '../domain/limits';
 import { isClosed, type RecoveryState } from '../domain/recovery-state';
-import { admit, askBeforeRestart, confirm, needApproval, takeAbort } from './admit-host';
+import { admit, confirm, needApproval, takeAbort } from './admit-host';
 import { look, otherRun } from './activity-options';
 import { shielded, throwIfCancelled } from './cancellation';
 import { faultOf } from './failures';
@@ -112,7 +112,6 @@ async function untilRestarting(run: Run): Promise<readonly PlannedVm[] | undefin
   while (['fenced', 'releasing', 'blocked-locks'].includes(run.state.phase))
     await persist(run, () => release(run));
   if (run.state.phase !== 'restarting') return undefined;
-  if (!run.allowed) await persist(run, () => askBeforeRestart(run));
   const { hostId, incidentId } = run.input;
   const vmIds = run.brief.roster.map((v) => v.vmId);
   const onItself = run.state.evidence === undefined;

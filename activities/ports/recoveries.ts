@@ -11,13 +11,12 @@ export interface RecoveryOrder {
 
 /**
  * What became of it. `under-way`: an incident is open, now or already. `over`: this very failure was handled and is closed. `busy`: other work
- * holds the ID. `rehearsed`: what a real run would come to; `again` when it was rehearsed before.
+ * holds the ID. `rehearsed`: what a real run would come to, now or when it was rehearsed before: whoever asked then may not have lived to tell.
  */
 export type RecoveryAnswer =
   | { readonly kind: 'under-way' | 'over'; readonly incidentId: IncidentId }
   | { readonly kind: 'busy'; readonly why: string }
-  | { readonly kind: 'rehearsed'; readonly sentence: string }
-  | { readonly kind: 'rehearsed-before' };
+  | { readonly kind: 'rehearsed'; readonly sentence: string };
 
 /** The one front door, as the watch uses it: the server refuses the second of two, not the asker. Idempotent. */
 export interface RecoveriesPort {

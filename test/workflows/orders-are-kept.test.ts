@@ -172,3 +172,25 @@ it('refuses to take a VM back that was found running: there is nothing to take b
   await expect(run.result()).resolves.toMatchObject({ phase: 'guest-degraded' });
   await judge(system);
 });
+
+it('ends no process of a paused VM after a person has stopped its recovery, or while one holds it', async () => {
+  const found = heldBack('findVm');
+  const watch = { ...quickPolicy.watch, onIoError: 'restart' } as const;
+  const system = await begin({ policy: { watch }, intercept: found.intercept });
+  const [vm] = system.vmsOf('a');
+  if (vm === undefined) throw new Error('no VM on a');
+  system.controls.pauseGuest(system.host('a'), vm, 'io-error');
+  const run = await system.restartVm('vm-001', { cause: 'missing' });
+  await found.reached;
+  await run.executeUpdate(holdUpdate, { args: [said('let me look first')] });
+  found.letGo();
+  await eventually('it is found', async () => (await activitiesOf(run, 'findVm')).completed > 0);
+  await run.executeUpdate(holdUpdate, { args: [said('still looking')] });
+  expect(await activitiesOf(run, 'freePausedVm')).toMatchObject({ scheduled: 0 });
+  await run.executeUpdate(abortUpdate, { args: [said('its disk is being mended')] });
+  await run.result().catch(() => undefined);
+  expect(await activitiesOf(run, 'freePausedVm')).toMatchObject({ scheduled: 0 });
+  expect(system.controls.snapshot().processes.filter((p) => p.vmId === vm)).toMatchObject([
+    { state: 'paused' },
+  ]);
+});

@@ -77,3 +77,21 @@ it('goes on being wanted when its guest does not react: nothing is forced', asyn
   expect(await system.inventory.alerts({ open: true })).toEqual([]);
   await judge(system);
 });
+
+it('is not down because its own host does not run it: moved by hand, it is found and shut down where it is', async () => {
+  const system = await begin();
+  const vm = system.vm('vm-001');
+  system.controls.migrateByHand(system.host('a'), system.host('b'), vm);
+  system.controls.setNetwork(system.host('b'), 'cut');
+  const order = (n: number) =>
+    system.client.workflow.execute('stopVm', {
+      ...{ workflowId: workflowIds.vm(vm), taskQueue: system.taskQueue },
+      args: [{ vmId: vm, name: 'vm-001', by: 'alice', reason: `test ${n}`, patienceMs: 600 }],
+    });
+  expect(await order(1)).toMatchObject({ kind: 'still-running' });
+  expect((await system.inventory.vm(vm))?.desired).toBe('running');
+  system.controls.setNetwork(system.host('b'), 'up');
+  await order(2);
+  await eventually('it is down', () => runsOn(system, vm).length === 0);
+  expect(await order(3)).toMatchObject({ kind: 'stopped' });
+});

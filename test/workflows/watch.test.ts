@@ -49,6 +49,15 @@ it('only rehearses and reports in mode observe, once per failure, and takes the 
   await watchRounds(system, 'b');
   expect(await incidents(system)).toEqual([]);
   expect(actsOn(system)).toEqual([]);
+  // Taken back for a maintenance that ends, or never told because the worker died: what was rehearsed before is told all the same.
+  for (const [standing, count] of [
+    ['maintenance', 0],
+    ['in-service', 1],
+  ] as const) {
+    const record = await system.inventory.host(a);
+    await system.inventory.updateHost(a, record?.version ?? 0, { standing });
+    await eventually(`what is told in ${standing}`, async () => (await openAlerts(system)).length === count);
+  }
   system.controls.setNetwork(a, 'up');
   await eventually('the report is taken back', async () => (await openAlerts(system)).length === 0);
   await judge(system);
@@ -90,7 +99,12 @@ it('leaves a host alone whose recovery a person has stopped, until it has been h
   await watchRounds(system, 'b', 15);
   expect(await incidents(system)).toHaveLength(1);
   system.controls.powerOn(a);
-  await eventually('its reboot is noticed', async () => (await incidents(system)).length === 2);
+  await eventually('its reboot is noticed', async () =>
+    (await incidents(system)).find((i) => i.epoch === 2 && i.phase === 'held'),
+  );
+  const second = system.client.workflow.getHandle(workflowIds.host(a));
+  await second.executeUpdate(abortUpdate, { args: [said('its VMs are not wanted')] });
+  expect(await second.result()).toMatchObject({ outcome: 'aborted' });
   expect(actsOn(system)).toEqual([]);
 });
 
@@ -193,6 +207,23 @@ it('waits for a yes in mode approve before it starts what a reboot took down', a
   const run = system.client.workflow.getHandle(workflowIds.host(a));
   await run.executeUpdate(approveFencingUpdate, { args: [said()] });
   expect(await run.result()).toMatchObject({ outcome: 'recovered' });
+  await judge(system);
+});
+
+it('waits for no yes any more once somebody has brought back by hand what a reboot took down', async () => {
+  const system = await begin({ mode: 'approve' });
+  const a = system.host('a');
+  system.controls.cutPower(a);
+  system.controls.powerOn(a);
+  await system.watch();
+  await eventually('it waits', async () => (await incidents(system)).find((i) => i.phase === 'held'));
+  for (const vm of system.vmsOf('a')) system.controls.startByHand(a, vm);
+  expect(await closedIncident(system)).toMatchObject({ outcome: 'dismissed' });
+  await eventually('its boot is accepted', async () => {
+    const boot = await system.ports.hostCommands.bootId(a, new AbortController().signal);
+    return 'bootId' in boot && (await system.inventory.host(a))?.bootId === boot.bootId;
+  });
+  expect(await openAlerts(system)).toEqual(['info host']);
   await judge(system);
 });
 

@@ -94,6 +94,7 @@ function clusterOf(written: ClusterConfig, health: HealthConfig | undefined): Cl
 }
 
 function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
+  const management = managementOf(written);
   return {
     id: hostId(written.id),
     clusterId: cluster,
@@ -102,15 +103,39 @@ function hostOf(written: HostConfig, cluster: Cluster['id']): Host {
     networks: written.networks ?? [],
     ...(written.hypervisor.driver === 'vsphere' &&
       written.hypervisor.name !== undefined && { managedAs: written.hypervisor.name }),
-    ...(written.management !== undefined && {
-      management: { address: written.management.address, port: written.management.port ?? 22 },
-    }),
+    ...(management !== undefined && { management }),
     ...(written.hypervisor.driver === 'vsphere' && { vcenter: written.hypervisor.vcenter }),
     fenceLevels: (written.fencing ?? []).map((level) => ({
       name: level.name,
       devices: level.devices.map((d) => ({ id: fenceDeviceId(d.id), agent: d.agent })),
     })),
   };
+}
+
+/** Where VMedic itself reaches it by ssh, unless the config says otherwise: a link of VMedic's own that is dead must not look like a dead host. */
+function managementOf({ management, commands, hypervisor }: HostConfig): Host['management'] {
+  if (management !== undefined) return { address: management.address, port: management.port ?? 22 };
+  const bySsh = commands.driver === 'ssh' ? sshAddress(commands.target, commands.options) : undefined;
+  if (bySsh !== undefined || hypervisor.driver !== 'libvirt') return bySsh;
+  const uri = /^[a-z]+\+(?:ssh|libssh2?):\/\/([^/]+)/.exec(hypervisor.uri)?.[1];
+  return uri === undefined ? undefined : sshAddress(uri, []);
+}
+
+const sshPort = 22;
+
+/** Undefined of an address that each of its neighbours would take for itself. */
+function sshAddress(target: string, options: readonly string[] = []): Host['management'] {
+  const place = target.replace(/^ssh:\/\//, '').replace(/^.*@/, '');
+  const [, address, port] = /^(\[[0-9a-f:.]+\]|[^:]+)(?::(\d+))?$/i.exec(place) ?? [undefined, place];
+  const bare = address.replace(/^\[(.*)\]$/, '$1');
+  if (bare === '' || bare === 'localhost' || bare === '::1' || bare.startsWith('127.')) return undefined;
+  return { address: bare, port: Number(port ?? portIn(options) ?? sshPort) };
+}
+
+function portIn(options: readonly string[]): string | undefined {
+  const after = options[options.indexOf('-p') + 1];
+  if (options.includes('-p') && after !== undefined && /^\d+$/.test(after)) return after;
+  return options.map((o) => /^(?:-p|-oPort=|Port=)(\d+)$/i.exec(o)?.[1]).find((p) => p !== undefined);
 }
 
 function poolOf(written: PoolConfig): Pool {

@@ -159,7 +159,8 @@ const host = z.strictObject({
     .optional()
     .meta({
       description:
-        'Where its neighbours reach it (default port: 22). A host that they reach is not taken for dead, however silent it is towards VMedic.',
+        'Where its neighbours reach it (default port: 22). A host that they reach is not taken for dead, however silent it is towards VMedic. ' +
+        'Default: where VMedic reaches it by ssh.',
     }),
 }) satisfies z.ZodType<HostConfig>;
 

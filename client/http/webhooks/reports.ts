@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { effectiveMode } from '../../../domain/armed';
-import { type ClusterMode, findCluster } from '../../../domain/fleet';
+import { type ClusterMode, findCluster, type MissingVms } from '../../../domain/fleet';
 import type { ClusterId, HostId, VmId } from '../../../domain/ids';
-import type { IncidentRecord } from '../../../domain/records';
+import type { IncidentRecord, VmRecord } from '../../../domain/records';
+import { mayTakeUp, wasStopped } from '../../../domain/watch-rules';
 import type { Request, StartAnswer } from '../../answers';
 import { Refusal } from '../../errors';
 import { knownHost, knownVm } from '../../known';
@@ -35,6 +36,8 @@ export interface Heeded {
 
 /** Starts under way at once for one message: a payload may name hundreds of VMs. */
 const atOnce = 8;
+/** Of a VM, to know how often it came to nothing in a row. */
+const incidentsRead = 10;
 
 /** Heeds each report once. @throws what says that Temporal or the inventory does not answer: the sender shall send it again. */
 export async function heedAll(door: HttpDoor, sender: Sender, reports: readonly Report[]): Promise<Heeded[]> {
@@ -99,15 +102,51 @@ type Subject =
 async function subjectOf(door: HttpDoor, { about }: Report): Promise<Subject> {
   if (about.kind === 'host') {
     const { id, cluster } = knownHost(door.fleet, about.name);
+    await refuseStopped(door, id);
     return { kind: 'host', hostId: id, mode: await modeNow(door, cluster), hostIncident: undefined };
   }
   const vm = await knownVm(door.inventory, about.name);
-  const leftAlone = !vm.protected ? 'not protected' : vm.desired === 'stopped' ? 'to be stopped' : undefined;
-  if (leftAlone !== undefined)
-    throw new Refusal('refused', 'VM_LEFT_ALONE', `${vm.name} is ${leftAlone}: its reports are left alone`);
   const [hostIncident] = await door.inventory.incidents({ hostId: vm.hostId, open: true, limit: 1 });
-  const graceMs = findCluster(door.fleet, vm.clusterId)?.policy.watch.vmGraceMs ?? 0;
+  const watched = findCluster(door.fleet, vm.clusterId)?.policy.watch;
+  const leftAlone = await whyLeftAlone(
+    door,
+    vm,
+    hostIncident === undefined ? watched?.missingVms : undefined,
+  );
+  if (leftAlone !== undefined)
+    throw new Refusal('refused', 'VM_LEFT_ALONE', `${vm.name} ${leftAlone}: its reports are left alone`);
+  const graceMs = watched?.vmGraceMs ?? 0;
   return { kind: 'vm', vmId: vm.vmId, mode: await modeNow(door, vm.clusterId), graceMs, hostIncident };
+}
+
+/** The same rules as the watch's own: a monitor that repeats itself outranks neither a policy nor a person. */
+async function whyLeftAlone(
+  { inventory }: HttpDoor,
+  vm: VmRecord,
+  missingVms: MissingVms | undefined,
+): Promise<string | undefined> {
+  if (!vm.protected) return 'is not protected';
+  if (vm.desired === 'stopped') return 'is to be stopped';
+  if (missingVms === 'leave')
+    return 'is left to another system when it is missing, by the policy of its cluster';
+  const before = await inventory.incidents({ vmId: vm.vmId, limit: incidentsRead });
+  const nowMs = Date.now();
+  if (before[0] === undefined || mayTakeUp(before, vm.observed.at, nowMs, nowMs)) return undefined;
+  return `has had its last recovery end as ${before[0].outcome ?? 'closed'}, and nothing about it has changed since`;
+}
+
+async function refuseStopped({ inventory }: HttpDoor, hostId: HostId): Promise<void> {
+  const [[latest], record] = await Promise.all([
+    inventory.incidents({ hostId, limit: 1 }),
+    inventory.host(hostId),
+  ]);
+  if (!wasStopped(latest, record?.lastSeenAt)) return;
+  throw new Refusal(
+    'refused',
+    'HOST_LEFT_ALONE',
+    `the recovery of ${hostId} was stopped by a person, and it has not been heard since: its reports are left alone`,
+    `vmedic host recover ${hostId} --reason "..."`,
+  );
 }
 
 /** The cluster's mode, or less: while VMedic is disarmed, or has not seen every host since it took the fleet over. */

@@ -1,5 +1,6 @@
 /** Where a missing VM is: what one may conclude from lists, and what not. */
-import { whereabouts } from '../../../activities/missing-vm';
+import type { Environment } from '../../../activities/environment';
+import { missingVmActivities, whereabouts } from '../../../activities/missing-vm';
 import { hostId } from '../../../domain/ids';
 
 const [a, b, c] = ['hv-a', 'hv-b', 'hv-c'].map(hostId) as [never, never, never];
@@ -81,4 +82,47 @@ it('is not freed where it stands while it stands on another host as well, or run
   });
   const runs = { hostId: b, seen: 'running' as const, words: '', here: false };
   expect(whereabouts(vm, [stands('io-error'), runs], true, 'restart')).toMatchObject({ is: 'running' });
+});
+
+describe('a VM whose guest has shut it down, which a monitor calls down', () => {
+  const policy = (guestShutdown: string) => ({
+    watch: { guestShutdown, onIoError: 'leave', restartBudget: { restarts: 2, perMs: 60_000 } },
+  });
+  const environment = (guestShutdown: string, more: object = {}): Environment =>
+    ({
+      fleet: { clusters: [{ id: 'one', hosts: [{ id: a }], vms: {}, policy: policy(guestShutdown) }] },
+      inventory: {
+        vm: () =>
+          Promise.resolve({ ...vm, vmId: 'id', clusterId: 'one', protected: true, desired: 'running' }),
+        host: () => Promise.resolve({ standing: 'in-service' }),
+        evidenceFor: () => Promise.resolve(undefined),
+        ...more,
+      },
+      lists: {
+        read: () => Promise.resolve({ vms: [{ vmId: 'id', state: 'shut-off', reason: 'shutdown' }] }),
+      },
+    }) as unknown as Environment;
+  const find = (guestShutdown: string, reported: boolean) =>
+    missingVmActivities(environment(guestShutdown)).findVm({
+      ...{ vmId: 'id' as never },
+      ...(reported && { reported: true as const }),
+    });
+
+  it('is left down by a policy that respects that, and started by any other, or when something else says that it is missing', async () => {
+    expect(await find('respect', true)).toMatchObject({ is: 'not-wanted' });
+    expect(await find('restart', true)).toMatchObject({ is: 'nowhere' });
+    expect(await find('respect', false)).toMatchObject({ is: 'nowhere' });
+  });
+
+  it('uses its restart budget as much by what monitors asked for as by what the watch did, and not by what people did', async () => {
+    const incident = (source: string) => ({
+      ...{ incidentId: source, outcome: 'recovered', openedAt: new Date().toISOString() },
+      triggers: [{ source }],
+    });
+    const incidents = () => Promise.resolve(['watch', 'webhook', 'operator'].map(incident));
+    const { restartBudget } = missingVmActivities(environment('respect', { incidents }));
+    expect(await restartBudget({ vmId: 'id' as never, incidentId: 'new' as never })).toMatchObject({
+      used: 2,
+    });
+  });
 });

@@ -1,8 +1,9 @@
 import { effectiveMode } from '../../../domain/armed';
+import type { Host } from '../../../domain/fleet';
 import { clusterId, hostId } from '../../../domain/ids';
 import type { VmState } from '../../../domain/observations';
 import type { ArmSwitch, FleetClaim, HostRecord } from '../../../domain/records';
-import { isBlind, mayTakeUp, vmFinding } from '../../../domain/watch-rules';
+import { isBlind, mayTakeUp, vmFinding, wasStopped } from '../../../domain/watch-rules';
 
 const at = (seconds: number): string => new Date(seconds * 1000).toISOString();
 
@@ -82,7 +83,8 @@ describe('taking a missing VM up again', () => {
 });
 
 describe('what may be done by itself', () => {
-  const cluster = { id: clusterId('c1'), mode: 'automatic' } as const;
+  const hosts = ['hv-a', 'hv-b', 'hv-c', 'hv-d'].map((id) => ({ id: hostId(id) })) as unknown as Host[];
+  const cluster = { id: clusterId('c1'), mode: 'automatic', hosts } as const;
   const host = (
     name: string,
     seenAt: string | undefined,
@@ -111,6 +113,10 @@ describe('what may be done by itself', () => {
     expect(effectiveMode(cluster, hosts, claim, []).mode).toBe('automatic');
   });
 
+  it('does not wait for a host that the config does not name any more', () => {
+    expect(effectiveMode(cluster, [...known, host('hv-old', at(1))], claim, []).mode).toBe('automatic');
+  });
+
   it('takes the word of a person who arms it, given since the fleet was taken', () => {
     const hosts = [host('hv-a', undefined)];
     expect(effectiveMode(cluster, hosts, claim, [thrown('c1' as never, true, 101)]).mode).toBe('automatic');
@@ -128,4 +134,24 @@ describe('what may be done by itself', () => {
       'automatic',
     );
   });
+});
+
+it.each([
+  [
+    'stopped by a person, and not heard since',
+    { outcome: 'aborted', closedAt: at(10) } as const,
+    at(5),
+    true,
+  ],
+  [
+    'stopped by a person, and never heard',
+    { outcome: 'aborted', closedAt: at(10) } as const,
+    undefined,
+    true,
+  ],
+  ['stopped by a person, and heard since', { outcome: 'aborted', closedAt: at(10) } as const, at(15), false],
+  ['brought to its end', { outcome: 'recovered', closedAt: at(10) } as const, at(5), false],
+  ['never asked for', undefined, at(5), false],
+])('tells whether a recovery that was %s is left to people', (_, latest, lastSeenAt, left) => {
+  expect(wasStopped(latest, lastSeenAt)).toBe(left);
 });
