@@ -9,8 +9,8 @@ import { DriverFault, type Fault } from '../domain/faults';
 /** Far below every heartbeat timeout, so that a dead worker is noticed fast and a busy one is not mistaken for dead. */
 const heartbeatEveryMs = 1_000;
 /**
- * The endless one, whose every beat counts in what a quiet fleet costs (3 ms in an idle process, a fifth of all). The SDK hands on what has come by
- * four fifths of the timeout, which is every 4 s, so no more than this is needed.
+ * The endless one, whose every beat counts in what a quiet fleet costs (3 ms in an idle process, a fifth of all). The worker hands on
+ * what has come every 2 s, so no more than this is needed.
  */
 const restfulEveryMs = 2_000;
 const restful: readonly string[] = ['watchCluster'];

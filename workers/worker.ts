@@ -113,6 +113,8 @@ const sharedOptions = {
   // A polite stop lets a short act end by itself; what is longer is cancelled, and taken up again by another worker.
   shutdownGraceTime: '2s',
   shutdownForceTime: '20s',
+  // Left alone, the SDK hands on a beat every four fifths of its timeout: a stall of one second would take a living attempt for dead.
+  maxHeartbeatThrottleInterval: '2s',
 } as const satisfies Partial<WorkerOptions>;
 
 const workflowOptions = {
