@@ -10,6 +10,7 @@ import { vmId } from '../../domain/ids';
 import { mulberry32 } from '../../drivers/simulated/sample-world';
 import type { LabVm } from '../../lab/lab-vm';
 import { judgeDiskFile } from '../../lab/oracle/read-disk';
+import { run, sessionOn } from '../support/command-line';
 import { describeOnRealHosts } from '../support/real-hosts';
 import { RealRecovery } from '../support/real-recovery';
 import { sampleSeed } from '../support/seeded-sample';
@@ -51,10 +52,17 @@ describeOnRealHosts('a disk on real hosts', () => {
     return real.ending(answer);
   };
 
-  it('moves while its guest writes, and the guest goes on without a gap', async () => {
+  it('moves by one command while its guest writes, and the guest goes on without a gap', async () => {
     const vm = real.lab.vm('vm-01');
     const source = await fileOf(vm);
-    expect(await move(vm, 'lab-second')).toMatchObject({ kind: 'finished', result: { phase: 'moved' } });
+    const { inventory, fleet, client } = real;
+    const command = ['vm', 'migrate-volume', vm.name, '--disk', 'vda', '--to', 'lab-second', '--wait'];
+    const { exit, stdout, stderr } = await run(command, { open: sessionOn({ inventory, fleet, client }) });
+    expect({ exit, stdout, stderr }).toEqual({
+      exit: 0,
+      stdout: expect.stringMatching(/moved; read back: moved \(vda at /) as string,
+      stderr: expect.stringMatching(/copying[^]*switch to the copy[^]*recorded as read back/) as string,
+    });
     await vm.beats(3);
     const target = await fileOf(vm);
     expect(target).toContain('/disks-2/');

@@ -151,29 +151,40 @@ export const busyClient = (type: string, memo: object): Client =>
     },
   }) as unknown as Client;
 
-export const session =
-  (reads: Inventory, client?: Client, writes: Partial<AdministrationRows> = {}): OpenSession =>
-  () =>
-    Promise.resolve({
-      ...{ configPath: 'vmedic.yaml', fleet, inventory: reads },
-      administration: new Administration({ ...reads, ...writes } as AdministrationRows, fleet),
+/** What a command needs of an installation: `client` may be missing where nothing is started. */
+export interface Installation {
+  readonly inventory: Inventory;
+  readonly fleet: Fleet;
+  readonly client?: Client;
+  readonly taskQueue?: string;
+  readonly writes?: Partial<AdministrationRows>;
+}
+
+export const sessionOn =
+  ({ inventory: rows, fleet: of, client, taskQueue, writes }: Installation): OpenSession =>
+  () => {
+    const address = 'temporal:7233';
+    const door = { client: client as Client, inventory: rows, fleet: of, address };
+    return Promise.resolve({
+      ...{ configPath: 'vmedic.yaml', fleet: of, inventory: rows },
+      administration: new Administration({ ...rows, ...writes } as AdministrationRows, of),
       temporal: () =>
         Promise.resolve({
-          client: client as Client,
-          settings: { address: 'temporal:7233', namespace: 'default', uiUrl: 'http://ui' },
+          client: door.client,
+          settings: { address, namespace: 'default', uiUrl: 'http://ui' },
           close: () => Promise.resolve(),
         }),
       recoveries: () =>
-        Promise.resolve(
-          new RecoveryClient({
-            client: client as Client,
-            inventory: reads,
-            fleet,
-            address: 'temporal:7233',
-          }),
-        ),
+        Promise.resolve(new RecoveryClient({ ...door, ...(taskQueue !== undefined && { taskQueue }) })),
       close: () => Promise.resolve(),
     });
+  };
+
+export const session = (
+  reads: Inventory,
+  client?: Client,
+  writes: Partial<AdministrationRows> = {},
+): OpenSession => sessionOn({ inventory: reads, fleet, writes, ...(client !== undefined && { client }) });
 
 export const configFile = (name: string, more: object): string => {
   const path = join(folder, name);
