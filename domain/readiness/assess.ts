@@ -170,10 +170,19 @@ function obstacle(
   const unguarded = mountedUnguarded(pool, host);
   if (unguarded !== undefined)
     return `has ${pool.pool.path ?? pool.pool.id} mounted with ${unguarded}, where nothing is started`;
+  const lacking = lacksCommand(pool, host);
+  if (lacking !== undefined) return `has no ${lacking}`;
   if (host.images.kind === 'not-read') return `could not look at ${disk.path}: ${host.images.detail}`;
   const sight = host.images.value.find((s) => s.path === disk.path);
   if (sight === undefined) return `did not say whether it can open ${disk.path}`;
   return sight.seen === 'usable' ? undefined : `cannot open ${disk.path}: ${sight.seen} (${sight.detail})`;
+}
+
+/** Each look at an image on NFS before a start calls them. */
+function lacksCommand(pool: PoolFacts, { survey }: HostFacts): string | undefined {
+  if (!pool.pool.lockStrategy.startsWith('nfs') || survey.kind === 'not-read') return undefined;
+  const needed = ['findmnt', 'flock'];
+  return survey.value.commands.find((c) => c.version === undefined && needed.includes(c.name))?.name;
 }
 
 /** As the look before a start: a mount whose locks stay on its host keeps no second writer out. */

@@ -34,6 +34,8 @@ version qemu-img "$(said qemu-img --version)"
 version qemu-io "$(said qemu-io --version)"
 [ -z "$1" ] || version "$1" "$(said "$1" --version)"
 shift
+version findmnt "$(said findmnt --version)"
+version flock "$(said flock --version)"
 arguments=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\000' '\\n')
 ${rivals
   .map(

@@ -17,6 +17,9 @@ export const targetScript = `
 look() {
   lock=yes
   case $1 in shared:*) lock=no; set -- "\${1#shared:}" ;; esac
+  for name in findmnt flock; do
+    command -v $name >/dev/null 2>&1 || { echo "unreadable its host has no $name"; return; }
+  done
   mount=$(timeout -s KILL 5 findmnt -n -o FSTYPE,OPTIONS --target "$1") || { [ $? = 1 ] && echo missing || echo hung; return; }
   case $mount in
     nfs*) ;;

@@ -24,7 +24,7 @@ export const surveyContract: readonly ContractCase<SurveySubject>[] = [
     name: 'looks into a host: the commands that are called there, each with its version, and how its pool is mounted',
     async run({ port, a, pool }) {
       const seen = await port.survey(a, [pool], notAborted());
-      for (const name of ['virsh', 'qemu', 'qemu-img', 'qemu-io'])
+      for (const name of ['virsh', 'qemu', 'qemu-img', 'qemu-io', 'findmnt', 'flock'])
         expect(`${name} ${seen.commands.find((c) => c.name === name)?.version ?? 'missing'}`).toMatch(
           / \d+\.\d+/,
         );

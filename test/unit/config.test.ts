@@ -210,10 +210,12 @@ describe('what a config is warned of', () => {
     ]);
   });
 
-  it('a pool without a lock strategy is unsupported, never guessed', async () => {
+  it('a pool without a lock strategy, or of a kind that nothing serves, is unsupported, never guessed', async () => {
     const config = sound({ pools: [{ id: 'nfs-1', type: 'nfs', path: '/mnt/nfs-1' }] });
     expect(await sentences(config)).toEqual([expect.stringContaining('names no lockStrategy')]);
     expect(fleetOf(await configOf(config)).pools[0]?.lockStrategy).toBe('unsupported');
+    const odd = sound({ pools: [{ id: 'odd', type: 'rbd', lockStrategy: 'none' }] });
+    expect(await sentences(odd)).toEqual([expect.stringContaining('has no driver for')]);
   });
 
   it('nothing, when there is nothing: negative control', async () => {

@@ -151,6 +151,14 @@ function poolProblems(
         `pool ${pool.id} (${pool.type}) names no lockStrategy, so no VM on it is ever started elsewhere by guess; name one (none: the pool carries no locks between hosts)`,
       ),
     ];
+  if (pool.type === 'rbd' || pool.type === 'iscsi')
+    return [
+      places.problem(
+        'warning',
+        [...path, 'type'],
+        `pool ${pool.id} is ${pool.type}, which VMedic has no driver for: no VM on it is started elsewhere, whatever its lockStrategy; unprotect them, or let another manager look after them`,
+      ),
+    ];
   if (pool.type === 'lvm' && !/^\/dev\/[^/]+$/.test(pool.path ?? ''))
     return [
       places.problem(

@@ -6,7 +6,10 @@ import type { World } from '../world';
 import type { PoolSpec } from '../world-spec';
 import { reach } from './host-commands';
 
-const commands = { virsh: '9.0.0', qemu: '7.2.22', 'qemu-img': '7.2.22', 'qemu-io': '7.2.22' } as const;
+const commands = {
+  ...{ virsh: '9.0.0', qemu: '7.2.22', 'qemu-img': '7.2.22', 'qemu-io': '7.2.22' },
+  ...{ findmnt: '2.38.1', flock: '2.38.1' },
+} as const;
 
 export function surveyBody(world: World): Served<SurveyPort> {
   return {
