@@ -25,6 +25,7 @@ import { EarlyLooks } from './watch-hints';
 import { toItsEnd, untilItEnds } from './watch-looks';
 import { surveyIfDue } from './watch-readiness';
 import { type LeftDownMemory, retryLeftDown } from './watch-left-down';
+import { tellReturned } from './watch-returns';
 import { whenHeard, whenSilent } from './watch-silence';
 import { whenAsked, whenUnasked } from './watch-unasked';
 import { compareVms, looksMin } from './watch-vms';
@@ -184,6 +185,7 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   await whenHeard(watch, host);
   await whenAsked(watch, host);
   if (record.standing === 'fenced') await noteReturn(env, record, begunMs);
+  await tellReturned(watch, host, record);
   const known = list.vms
     .map((v) => `${v.vmId} ${v.state} ${v.reason}`)
     .sort()

@@ -107,6 +107,8 @@ export function troublesOf(seen: {
       .flatMap((c) => c.hosts)
       .flatMap((declared) => {
         if (troubledHosts.includes(declared.id) || whyUnasked(alerts, declared) !== undefined) return [];
+        // Told of by its alert, with the same command.
+        if (alerts.some((a) => a.key === `returned:${declared.id}`)) return [];
         return hostTrouble(
           hosts.find((h) => h.hostId === declared.id),
           declared.id,
