@@ -83,7 +83,14 @@ describe('a look into a host', () => {
     };
     const seen = looked('');
     expect(seen).toMatchObject({ rivals: [] });
-    expect(seen?.commands.map((c) => c.name)).toEqual(['virsh', 'qemu', 'qemu-img', 'qemu-io', 'findmnt', 'flock']);
+    expect(seen?.commands.map((c) => c.name)).toEqual([
+      'virsh',
+      'qemu',
+      'qemu-img',
+      'qemu-io',
+      'findmnt',
+      'flock',
+    ]);
     expect(looked('no-such-program')?.commands).toContainEqual({
       name: 'no-such-program',
       version: undefined,
