@@ -22,10 +22,12 @@ export interface StopVmInput {
   readonly patienceMs?: number;
 }
 
-/** `still-running`: its guest did not react, or its hypervisor refused to ask it. Nothing is ever forced. */
+/** `still-running`: it is not known to be down, because its guest did not react, or its hypervisor refused to ask it. Nothing is ever forced. */
 export interface StopVmResult {
   readonly kind: 'stopped' | 'still-running';
   readonly sentence: string;
+  /** With `still-running`: the last look saw no process, and not that there is none. It may be down. */
+  readonly notKnown?: true;
 }
 
 /** Open for as long as a shutdown of the VM is under way. */
@@ -41,8 +43,9 @@ export const shutDownActivities = (env: Environment) => ({
     await raise(env, undefined, { key, severity: 'info', sentence, nextCommand: undefined });
     await want(env, vm, 'stopped');
     const result = await untilAtRest(env, vm, Date.now() + (input.patienceMs ?? limits.shutDownMsMax));
-    // It runs, and goes on running: left as "not wanted", nobody would bring it back when its host fails.
-    if (result.kind === 'still-running') await want(env, vm, 'running');
+    // It runs, and goes on running: left as "not wanted", nobody would bring it back when its host fails. One that may be down stays unwanted,
+    // else it would be started against the word of whoever shut it down; the watch wants it again once it sees it run.
+    if (result.kind === 'still-running' && result.notKnown !== true) await want(env, vm, 'running');
     await clear(env, key);
     return result;
   },
@@ -52,9 +55,11 @@ async function untilAtRest(env: Environment, vm: VmRecord, deadline: number): Pr
   let askedMs = 0;
   let last = 'its guest did not react';
   for (;;) {
+    let runs = false;
     try {
       const seen = await seenAt(env, await recordedVm(env, vm.vmId));
       if ('down' in seen) return { kind: 'stopped', sentence: seen.down };
+      runs = seen.on !== undefined;
       last = seen.last;
       // A guest that is booting does not hear it, so it is said again.
       if (seen.on !== undefined && Date.now() - askedMs >= limits.shutDownAgainMs) {
@@ -67,10 +72,16 @@ async function untilAtRest(env: Environment, vm: VmRecord, deadline: number): Pr
       if (known === undefined) throw error;
       last = known.sentence;
     }
-    if (Date.now() >= deadline)
-      return { kind: 'still-running', sentence: `${last}. Nothing was forced; ask again, or end it by hand` };
+    if (Date.now() >= deadline) return notStopped(vm, last, runs);
     await pause(lookEveryMs);
   }
+}
+
+function notStopped({ name }: VmRecord, last: string, runs: boolean): StopVmResult {
+  if (runs)
+    return { kind: 'still-running', sentence: `${last}. Nothing was forced; ask again, or end it by hand` };
+  const sentence = `${last}. It is not known whether ${name} has stopped; nothing was forced, and it is not brought back unless it is seen to run. Ask again, or start it: vmedic vm restart ${name} --reason "..."`;
+  return { kind: 'still-running', sentence, notKnown: true };
 }
 
 /** `on`: the host on which its guest can be asked; undefined while nobody knows where it runs. */

@@ -6,6 +6,7 @@ import type { HostRecord, IncidentRecord } from '../domain/records';
 import { wasStopped } from '../domain/watch-rules';
 import { clear } from './incident';
 import { signsOf } from './look-at-host';
+import { tellLeftAlone } from './watch-left-alone';
 import { askForHost, observedHost } from './watch-orders';
 import type { SilentHost, WatchedCluster } from './watched-cluster';
 
@@ -28,6 +29,9 @@ export async function whenSilent(
   // One that is meant to be away, or that an incident works on already, is not missed.
   if (record.standing !== 'in-service') {
     memory.silent = undefined;
+    // Of a quarantined one they are told for as long as its list shows them: a missed look is no end.
+    if (watch.supervision !== undefined && record.standing !== 'quarantined')
+      await tellLeftAlone(watch, host, []);
     return takeBack(watch, host);
   }
   const silent = (memory.silent ??= newlySilent(begunMs));

@@ -44,7 +44,10 @@ export async function compareVms(
 ): Promise<void> {
   const memory = watch.memory(host.id);
   if (watch.supervision === undefined) return;
-  if (record.standing !== 'in-service' && record.standing !== 'quarantined') return memory.suspicions.clear();
+  if (record.standing !== 'in-service' && record.standing !== 'quarantined') {
+    memory.suspicions.clear();
+    return tellLeftAlone(watch, host, []);
+  }
   const quiet = !look.changed && memory.suspicions.size === 0;
   if (quiet && look.begunMs - memory.comparedMs < compareEveryMs) return;
   memory.comparedMs = look.begunMs;
@@ -152,7 +155,7 @@ async function actOnMissing(
   const open = await watch.env.inventory.incidents({ open: true, clusterId: watch.cluster.id });
   if (open.some((i) => i.target.kind === 'host' && i.target.hostId === host.id))
     return tellLeftAlone(watch, host, []);
-  const notBegun = `the recovery of ${host.id}, which has rebooted, did not begin yet`;
+  const notBegun = `the recovery of ${host.id}, which has rebooted, did not begin yet or was stopped`;
   if (rebooted) return tellLeftAlone(watch, host, left(notBegun));
   const leftAlone: Left[] = [];
   for (const one of missing) {

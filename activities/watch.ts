@@ -177,6 +177,8 @@ async function round(watch: WatchedCluster, host: Host): Promise<HostRound> {
   const memory = watch.memory(host.id);
   memory.misses = 'vms' in list ? 0 : memory.misses + 1;
   if (!('vms' in list)) {
+    // Fenced again it answers no more, whatever was told of it.
+    if (record.standing !== 'quarantined') await tellReturned(watch, host, record);
     const unasked = unaskedBy(list, host.id);
     if (unasked !== undefined) await whenUnasked(watch, host, record, unasked, begunMs);
     else await whenSilent(watch, host, record, begunMs);

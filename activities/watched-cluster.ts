@@ -62,8 +62,8 @@ export interface HostMemory {
   theirs: { readonly owner: FleetOwner; readonly readMs: number } | undefined;
   /** Why the host keeps no mark. */
   unmarked: string | undefined;
-  /** The last reboot that a recovery was asked for, and when to ask again for the same. */
-  askedForBoot: { readonly bootId: string; readonly againAtMs: number } | undefined;
+  /** The last reboot that a recovery was asked for, since when, and when to ask again for the same. */
+  askedForBoot: { readonly bootId: string; readonly sinceMs: number; readonly againAtMs: number } | undefined;
 }
 
 export const newMemory = (): HostMemory => ({

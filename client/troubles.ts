@@ -107,12 +107,11 @@ export function troublesOf(seen: {
       .flatMap((c) => c.hosts)
       .flatMap((declared) => {
         if (troubledHosts.includes(declared.id) || whyUnasked(alerts, declared) !== undefined) return [];
-        // Told of by its alert, with the same command.
-        if (alerts.some((a) => a.key === `returned:${declared.id}`)) return [];
-        return hostTrouble(
-          hosts.find((h) => h.hostId === declared.id),
-          declared.id,
-        );
+        const record = hosts.find((h) => h.hostId === declared.id);
+        // Told of by its alert, with the same command. Fenced again since, it is off: the alert does not say that.
+        if (record?.standing === 'quarantined' && alerts.some((a) => a.key === `returned:${declared.id}`))
+          return [];
+        return hostTrouble(record, declared.id);
       }),
     ...hosts.filter((h) => !troubledHosts.includes(h.hostId)).flatMap((h) => downWith(h, vms, troubledVms)),
     ...vms

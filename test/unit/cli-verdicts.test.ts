@@ -70,6 +70,18 @@ describe('status', () => {
     ]);
   });
 
+  it('leaves a host that answers after it was fenced to its alert, and says itself that one is off which was fenced again', () => {
+    const returned = {
+      ...{ key: 'returned:hv-b', severity: 'warning' as const, sentence: 'hv-b answers again' },
+      ...{ nextCommand: 'vmedic host readmit hv-b', incidentId: undefined },
+      ...{ raisedAt: now(), clearedAt: undefined },
+    };
+    const told = (standing: 'quarantined' | 'fenced') =>
+      seen({ hosts: [host('hv-a'), host('hv-b', { standing })], alerts: [returned] }).map((t) => t.what);
+    expect(told('quarantined')).toEqual(['hv-b answers again']);
+    expect(told('fenced')).toEqual(['hv-b answers again', 'host hv-b is fenced and takes no VMs']);
+  });
+
   describe('a move of a disk', () => {
     const web = vm('web');
     const move = (more: Partial<Parameters<typeof incident>[0]>) =>
