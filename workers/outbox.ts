@@ -36,6 +36,8 @@ const leaseMs = 30_000;
 const deliveryMs = 15_000;
 const perRound = 50;
 const retryMs = { first: 1_000, max: 300_000 } as const;
+/** What was claimed beside one that failed waits no longer than this: one message that its receiver refuses must not keep the others. */
+const heldMsMax = 5_000;
 /** A channel that is new in the config is told what was raised since, not what was over long ago. */
 const newsForMs = 3_600_000;
 /** Signed ids are refused after five minutes by their time alone; keys are good for a day. */
@@ -115,17 +117,28 @@ async function deliverDue(setup: OutboxSetup, signal: AbortSignal): Promise<void
       const at = new Date(claimedAt).toISOString();
       const due = await inventory.claimDeliveries({ channels: [channel.name], at, leaseMs, limit: perRound });
       for (const [n, delivery] of due.entries()) {
-        const failed =
-          Date.now() > claimedAt + leaseMs - deliveryMs
-            ? { why: 'its channel takes long: not its turn yet', againAt: new Date().toISOString() }
-            : await deliver(setup, channel, delivery, signal);
+        if (Date.now() > claimedAt + leaseMs - deliveryMs)
+          return giveBack(inventory, due.slice(n), 'its channel takes long: not its turn yet', Date.now());
+        const failed = await deliver(setup, channel, delivery, signal);
         if (failed === undefined) continue;
-        // The rest would fare no better now: they are given back, to be tried when this one is.
-        for (const left of due.slice(n)) await inventory.noteNotDelivered(left, failed.why, failed.againAt);
-        return;
+        const { why, againMs } = failed;
+        await inventory.noteNotDelivered(delivery, why, new Date(againMs).toISOString());
+        // The rest would fare no better now, unless it was this one alone that its channel did not take.
+        return giveBack(inventory, due.slice(n + 1), why, Math.min(againMs, Date.now() + heldMsMax));
       }
     }),
   );
+}
+
+/** As they were found: what was never tried has failed at nothing, and must not wait as if it had. */
+async function giveBack(
+  inventory: OpenInventory,
+  untried: readonly Delivery[],
+  why: string,
+  dueMs: number,
+): Promise<void> {
+  const dueAt = new Date(dueMs).toISOString();
+  for (const delivery of untried) await inventory.noteNotDelivered(delivery, why, dueAt, false);
 }
 
 /** Undefined when the channel has taken it; else why not, and when to try again. */
@@ -134,7 +147,7 @@ async function deliver(
   channel: Channel,
   delivery: Delivery,
   signal: AbortSignal,
-): Promise<{ readonly why: string; readonly againAt: string } | undefined> {
+): Promise<{ readonly why: string; readonly againMs: number } | undefined> {
   const { alert, incident, dedupeKey, round, notice } = delivery;
   const about = { alert: alert.key, channel: channel.name, notice, round, incidentId: alert.incidentId };
   // A raise is told as it was, even when it is over by now: its end follows.
@@ -146,9 +159,9 @@ async function deliver(
     const why = error instanceof Error ? error.message : String(error);
     const pause = Math.min(retryMs.first * 2 ** Math.min(delivery.attempts - 1, 20), retryMs.max);
     // Stopped in the middle, it may have been heard: whoever takes it up sends the same id again.
-    const againAt = new Date(Date.now() + (signal.aborted ? 0 : pause)).toISOString();
+    const againMs = Date.now() + (signal.aborted ? 0 : pause);
     if (!signal.aborted) log.warn({ ...about, attempts: delivery.attempts }, why);
-    return { why: signal.aborted ? 'its sender was stopped' : why, againAt };
+    return { why: signal.aborted ? 'its sender was stopped' : why, againMs };
   }
   await inventory.noteDelivered(delivery, new Date().toISOString());
   log.info(about, 'alert delivered');

@@ -50,7 +50,8 @@ export interface DeliveriesPort {
     readonly limit: number;
   }): Promise<Delivery[]>;
   noteDelivered(delivery: Delivery, at: Timestamp): Promise<void>;
-  noteNotDelivered(delivery: Delivery, why: string, dueAt: Timestamp): Promise<void>;
+  /** @param tried False: nothing was sent, and it is given back with the attempts that it had before it was claimed. */
+  noteNotDelivered(delivery: Delivery, why: string, dueAt: Timestamp, tried?: boolean): Promise<void>;
   /** What waits now, for status and metrics. */
   owedDeliveries(): Promise<
     { readonly channel: string; readonly count: number; readonly oldestAt: Timestamp }[]

@@ -36,11 +36,11 @@ export const deliveryRows = (connections: Connections): DeliveriesPort => ({
     );
   },
 
-  async noteNotDelivered(delivery, why, dueAt) {
+  async noteNotDelivered(delivery, why, dueAt, tried = true) {
     await connections.run((db) =>
       db
         .update(alertDeliveries)
-        .set({ lastError: why, dueAt })
+        .set({ lastError: why, dueAt, ...(!tried && { attempts: delivery.attempts - 1 }) })
         .where(and(ofDelivery(delivery), isNull(alertDeliveries.deliveredAt))),
     );
   },

@@ -46,7 +46,8 @@ describe('a sender whose receiver is slow', () => {
         return Promise.resolve(claims.length > 1 ? [] : Array.from({ length: 50 }, (_, n) => delivery(n)));
       },
       noteDelivered: () => Promise.resolve(),
-      noteNotDelivered: ({ alertId }: Delivery, _: string, dueAt: string) => {
+      noteNotDelivered: ({ alertId }: Delivery, _: string, dueAt: string, tried?: boolean) => {
+        expect(tried).toBe(false);
         expect(Date.parse(dueAt)).toBeLessThanOrEqual(now);
         expect(now).toBeLessThan(claims[0] ?? 0);
         left.push(alertId);
@@ -66,10 +67,38 @@ describe('a sender whose receiver is slow', () => {
       ...{ inventory, log: pino({ level: 'silent' }), config: {}, everyMs: 5, door: { fleet } as never },
       channels: [{ name: 'pager', notifier, standing: undefined }],
     });
-    await waitFor('the next round', 5_000, () => claims.length > 1);
+    // By the test's own clock, which its deliveries move on.
+    await waitFor('the next round', 60_000, () => claims.length > 1);
     await outbox.stop();
     expect(sent.length).toBeGreaterThan(5);
     expect(sent.length + left.length).toBe(50);
+  });
+
+  it('counts an attempt of the one that failed alone, however often it did, and has the others wait a few seconds at most', async () => {
+    const noted: [number, number, boolean][] = [];
+    let claims = 0;
+    const due = [{ ...delivery(1), attempts: 12 }, delivery(2), delivery(3)];
+    const inventory = {
+      endOldNews: () => Promise.resolve(),
+      vm: () => Promise.resolve(undefined),
+      planDeliveries: () => Promise.resolve(0),
+      removeOlderThan: () => Promise.resolve(0),
+      claimDeliveries: () => Promise.resolve(claims++ === 0 ? due : []),
+      noteNotDelivered: ({ alertId }: Delivery, _: string, dueAt: string, tried = true) =>
+        Promise.resolve(void noted.push([alertId, (Date.parse(dueAt) - now) / 1_000, tried])),
+    } as unknown as OpenInventory;
+    const notifier = { deliver: () => Promise.reject(new Error('refused: 400')) };
+    const outbox = startOutbox({
+      ...{ inventory, log: pino({ level: 'silent' }), config: {}, everyMs: 5, door: { fleet } as never },
+      channels: [{ name: 'pager', notifier, standing: undefined }],
+    });
+    await waitFor('the next round', 5_000, () => claims > 1);
+    await outbox.stop();
+    expect(noted).toEqual([
+      [1, 300, true],
+      [2, 5, false],
+      [3, 5, false],
+    ]);
   });
 });
 

@@ -55,7 +55,12 @@ export const deliveryCases: readonly InventoryCase[] = [
       expect(await claim(other, 40)).toMatchObject([{ channel: second?.channel, attempts: 2 }]);
       await other.noteNotDelivered(second as Delivery, 'connection refused', at(60));
       expect(await claim(inventory, 59)).toEqual([]);
-      expect(await deliverAll(inventory, 60)).toHaveLength(1);
+      const [third] = await claim(inventory, 60);
+      await inventory.noteNotDelivered(third as Delivery, 'not its turn', at(61), false);
+      // As it was found: one attempt that failed, and this one.
+      expect(await claim(inventory, 61)).toMatchObject([{ attempts: third?.attempts }]);
+      await inventory.noteNotDelivered(third as Delivery, 'not its turn', at(62), false);
+      expect(await deliverAll(inventory, 62)).toHaveLength(1);
       expect(await claim(inventory, 999)).toEqual([]);
     },
   },
