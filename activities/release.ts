@@ -162,7 +162,9 @@ export async function releaseForStart(
   incidentId: IncidentId,
   proofs: readonly FenceEvidence[],
 ): Promise<Fault | undefined> {
-  const evidence = proofs.find((e) => e.hostId === vm.hostId) ?? (await env.inventory.evidenceFor(vm.hostId));
+  // The newest, as for the permit: a host that came back and failed again has an older proof that has lapsed.
+  const given = proofs.filter((e) => e.hostId === vm.hostId).at(-1);
+  const evidence = given ?? (await env.inventory.evidenceFor(vm.hostId));
   if (evidence === undefined) return undefined;
   const order: ReleaseOrder = { hostId: vm.hostId, incidentId, evidence, mode: 'act' };
   for (const [pool, paths] of imagesOf([vm])) {

@@ -65,12 +65,13 @@ export const restartVmActivities = (env: Environment) => ({
     input: StartBasis & { target: HostId | undefined; avoid: readonly HostId[]; oneLook?: true },
   ): Promise<Prepared> {
     const vm = await recordedVm(env, input.vmId);
-    await mustBeArmed(env, vm.clusterId);
     const { policy } = clusterById(env, vm.clusterId);
     const deadline = Date.now() + (input.oneLook === true ? 0 : policy.storageDeadlineMs);
     const unknownPool = poolNotKnown(vm);
     if (unknownPool !== undefined) return blocked(undefined, unknownPool);
     for (;;) {
+      // At each look: one may release locks, and the switch may have been thrown while storage was waited for.
+      await mustBeArmed(env, vm.clusterId);
       const attempt = await preparedOrNot(env, vm, input);
       if (attempt.kind !== 'blocked' || attempt.fault.class !== 'transient' || Date.now() >= deadline)
         return attempt;
@@ -129,7 +130,8 @@ export const restartVmActivities = (env: Environment) => ({
     await env.inventory.releaseReservation(vm.vmId, input.incidentId);
     const waitMs = input.oneLook === true ? lookEveryMs : input.health.timeoutMs;
     const check = { ...input.health, waitMs, looked: input.looked === true };
-    const healthy = await becomesHealthy(env, vm, input.target, check, input.mark);
+    const health = await becomesHealthy(env, vm, input.target, check, input.mark);
+    const healthy = health === 'yes';
     if (!healthy && input.oneLook === true) return { healthy: 'not-yet' };
     if (!healthy) await mustNotBeAtRest(env, vm, input.target);
     const patienceMs = input.oneLook === true ? 0 : clusterById(env, vm.clusterId).policy.readBackDeadlineMs;
@@ -139,7 +141,8 @@ export const restartVmActivities = (env: Environment) => ({
       : `${vm.name} runs on ${input.target}; its health check (${input.health.kind}) did not pass in ${input.health.timeoutMs} ms`;
     await tell(env, input.incidentId, `settled-${vm.vmId}-${input.target}`, 'vm', sentence, { healthy });
     await alertIfDegraded(env, input.incidentId, vm, healthy ? undefined : sentence);
-    const repairs = !healthy && (await repairsNow(env, vm, input.incidentId));
+    // A repair stops the guest: never one that may be well, and only could not be looked at.
+    const repairs = health === 'no' && (await repairsNow(env, vm, input.incidentId));
     return { healthy, sentence, ...(repairs && { repairs }) };
   },
 
@@ -220,7 +223,8 @@ async function unlessReleased(
   if (input.oneLook === true || why.code !== 'STORAGE_NOT_READY') return why;
   const kept = await releaseForStart(env, vm, input.incidentId, input.evidence);
   if (kept === undefined) return why;
-  if (kept.code === 'EVIDENCE_CONTRADICTED') return kept;
+  // A person has set that proof aside, as the permit does.
+  if (kept.code === 'EVIDENCE_CONTRADICTED') return input.afterRetry ? why : kept;
   return fault('STORAGE_NOT_READY', {
     ...why.facts,
     detail: `${why.facts['detail'] ?? ''}; ${kept.sentence}`,

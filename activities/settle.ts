@@ -67,26 +67,29 @@ export async function mustNotBeAtRest(env: Environment, vm: VmRecord, target: Ho
  */
 const healthLookMsMax = 2_000;
 
+/** `not-known`: the last look got no answer, so nobody knows how the guest is. */
 export async function becomesHealthy(
   env: Environment,
   vm: VmRecord,
   target: HostId,
   check: HealthCheck & { readonly waitMs: number; readonly looked?: boolean },
   mark: HealthMark,
-): Promise<boolean> {
-  if (check.kind === 'running') return true;
+): Promise<'yes' | 'no' | 'not-known'> {
+  if (check.kind === 'running') return 'yes';
   const deadline = Date.now() + check.waitMs;
   let wait: number = lookEveryMs;
   // It was looked at a moment ago, and was not well then.
   if (check.looked === true) await pause((wait *= 2));
-  for (; ; wait = Math.min(wait * 2, healthLookMsMax)) {
+  for (let answered = false; ; wait = Math.min(wait * 2, healthLookMsMax)) {
     try {
-      if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return true;
+      if (await env.hostCommands.isHealthy(target, vm, check, mark, signal())) return 'yes';
+      answered = true;
     } catch (error) {
       // A look that failed says nothing about the guest; the deadline decides.
       if (faultOf(error) === undefined) throw error;
+      answered = false;
     }
-    if (Date.now() >= deadline) return false;
+    if (Date.now() >= deadline) return answered ? 'no' : 'not-known';
     await pause(wait);
   }
 }

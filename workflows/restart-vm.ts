@@ -50,11 +50,12 @@ export async function untilEnded(run: Run): Promise<Attempt> {
   let notReady: Fault | undefined;
   for (;;) {
     const proofs = run.evidence.length;
-    const attempt = await attemptOnce(run, avoid);
+    const attempt = await attemptOnce(run, avoid, notReady !== undefined);
     const { target } = run;
     if (attempt.kind === 'up' && run.evidence.slice(proofs).some((e) => e.hostId === attempt.result.target)) {
       // Its new host was proven off while the guest was waited for: what ran there is down, and is brought back like any other.
       avoid.length = 0;
+      notReady = undefined;
       run.target = undefined;
     } else if (
       attempt.kind === 'next-target' &&
@@ -75,6 +76,7 @@ export async function untilEnded(run: Run): Promise<Attempt> {
       if (resolution === 'aborted') return stopped(run, run.aborted as messages.Said);
       run.afterRetry = resolution === 'retry';
       avoid.length = 0;
+      notReady = undefined;
       run.target = undefined;
     } else {
       return attempt;
@@ -92,14 +94,14 @@ const elsewhereToo = (notReady: Fault, others: Fault): Fault =>
 const mayGoOn = async (why: Fault): Promise<boolean> =>
   why.code === 'OLD_DEFINITION_LEFT' && look.answersOrIsOff({ hostId: why.facts['host'] as HostId });
 
-async function attemptOnce(run: Run, avoid: readonly HostId[]): Promise<Attempt> {
+async function attemptOnce(run: Run, avoid: readonly HostId[], waited: boolean): Promise<Attempt> {
   let prepared: Prepared | undefined;
   let settled: Pick<Extract<Attempt, { kind: 'up' }>, 'result' | 'repairs'> | undefined;
   const steps: SagaStep<StepName>[] = [
     {
       name: 'prepare',
       act: async () => {
-        prepared = await prepareStep(run, avoid);
+        prepared = await prepareStep(run, avoid, waited);
       },
       undo: () =>
         wayBack.withdrawPreparation({
@@ -156,13 +158,16 @@ function stopped(run: Run, { by, reason: detail }: messages.Said): Attempt {
   return { kind: 'over', phase: 'blocked', fault: fault('ABORTED', facts) };
 }
 
-async function prepareStep(run: Run, avoid: readonly HostId[]): Promise<Prepared> {
+/** `waited`: for its storage, on another host and for as long as the policy says. The next hosts are only looked at. */
+async function prepareStep(run: Run, avoid: readonly HostId[], waited: boolean): Promise<Prepared> {
   return stoppable(run.scope, async () => {
     await condition(() => !run.held);
     show(run, 'reserving');
     const order = { ...basisOf(run), target: run.target, avoid };
     const tried = await firstTry(() => inTask.prepareStart({ ...order, oneLook: true }));
-    const isOver = tried !== undefined && (tried.kind !== 'blocked' || tried.fault.class !== 'transient');
+    const onlyLook = waited && tried?.kind === 'blocked' && tried.fault.code === 'STORAGE_NOT_READY';
+    const isOver =
+      tried !== undefined && (tried.kind !== 'blocked' || tried.fault.class !== 'transient' || onlyLook);
     const prepared = isOver ? tried : await prepare.prepareStart(order);
     run.target = prepared.target;
     if (prepared.kind === 'no-capacity' || prepared.kind === 'blocked') {

@@ -53,7 +53,7 @@ export interface HostCommandsPort {
   inspectDisks(host: HostId, disks: readonly VmDisk[], signal: AbortSignal): Promise<DiskSight[]>;
   /** Taken before a start. */
   markHealth(host: HostId, shape: VmShape, signal: AbortSignal): Promise<HealthMark>;
-  /** One look: healthy now or not yet. `running` checks are answered by the hypervisor's list, not here. */
+  /** One look: healthy now or not yet. `running` checks are answered by the hypervisor's list, not here. Throws when nobody could look. */
   isHealthy(
     host: HostId,
     vm: { readonly vmId: VmId; readonly name: string; readonly shape: VmShape },

@@ -40,7 +40,9 @@ export function newsAlerts(report: ReadinessReport): ReadinessAlert[] {
       !['no-target', 'lock-test-unknown'].includes(f.check) &&
       !silent.includes(f.about.kind === 'vm' ? (homeOf.get(f.about.id) ?? '') : f.about.id),
   );
-  return readinessAlerts({ ...report, findings });
+  // What is one alert about many VMs stays that one: with some of them left out, the others would each become one more.
+  const whole = new Set(readinessAlerts(report).map((a) => a.key));
+  return readinessAlerts({ ...report, findings }).filter((a) => whole.has(a.key));
 }
 
 /** What says that the other could not be looked for. */
@@ -54,8 +56,16 @@ const hiddenBy: Partial<Record<ReadinessCheck, readonly ReadinessCheck[]>> = {
   'lvm-not-seen': ['lvm-unread'],
 };
 
+/** Known from the inventory alone, or, of a place, found without the host that was not read. */
+const heldByNoHost: readonly ReadinessCheck[] = [
+  'no-target',
+  'definition-not-stored',
+  'disk-without-pool',
+  'disk-shareable',
+];
+
 /** Whether the absence of an alert's finding says that it is cured: only where its subject was looked at. */
-export function mayBeCured({ clusterId, findings, unread }: ReadinessReport, key: string): boolean {
+export function mayBeCured({ clusterId, findings, unread, vms }: ReadinessReport, key: string): boolean {
   const head = Object.values(prefixes)
     .map((p) => `${p}:${clusterId}:`)
     .find((p) => key.startsWith(p));
@@ -66,8 +76,12 @@ export function mayBeCured({ clusterId, findings, unread }: ReadinessReport, key
   if (unread === undefined) return true;
   if (kind === 'host') return !unread.hosts.some((h) => h === id);
   if (kind === 'pool') return !unread.pools.some((p) => p === id);
-  // Of VMs: any host may be the one that something is wrong on.
-  return false;
+  // Where the VM's own host was not read, nobody has compared its volumes with the others'.
+  const home = vms.find((v) => v.vmId === id)?.hostId;
+  if (check === 'no-target' && home !== undefined && unread.hosts.includes(home)) return false;
+  if (heldByNoHost.includes(check as ReadinessCheck)) return true;
+  // Of VMs: any host may be the one that something is wrong on, unless the VM is no more.
+  return kind === 'vm' && !vms.some((v) => v.vmId === id);
 }
 
 function alertOf(cluster: ClusterId, own: readonly Finding[], about: Subject | undefined): ReadinessAlert {

@@ -57,6 +57,10 @@ export function createHostCommands(options: HostCommandsOptions): HostCommands {
 const kernelBootId = ['cat', '/proc/sys/kernel/random/boot_id'];
 const bootIdPattern = /^[0-9A-Za-z][0-9A-Za-z-]{7,63}$/;
 const lane = { atOnce: 4, queueMax: 32, waitMsMax: 20_000 };
+/** What may run longer than this, as copies and checks of whole disks do, must not keep looks and starts waiting. */
+const longMs = 60_000;
+/** A lane of its own, with patience: what waits here follows work of hours. */
+const longLane = { atOnce: 2, queueMax: 32, waitMsMax: 4 * 3_600_000 };
 const tcpConnectMs = 2_000;
 
 /**
@@ -85,6 +89,7 @@ interface Entry {
   readonly bootIdCommand: readonly string[];
   readonly ownerFile: string | undefined;
   readonly lane: Lane;
+  readonly longLane: Lane;
 }
 
 class Commands implements HostCommands {
@@ -111,6 +116,7 @@ class Commands implements HostCommands {
           bootIdCommand: h.bootIdCommand ?? kernelBootId,
           ownerFile: h.ownerFile,
           lane: new Lane(h.id, lane),
+          longLane: new Lane(h.id, longLane),
         },
       ]),
     );
@@ -236,7 +242,8 @@ class Commands implements HostCommands {
     signal: AbortSignal,
   ): Promise<HostAnswer> {
     const entry = this.entry(host);
-    return entry.lane.run(() => this.doors.run(entry.transport, argv, deadlineMs, signal), signal);
+    const chosen = deadlineMs > longMs ? entry.longLane : entry.lane;
+    return chosen.run(() => this.doors.run(entry.transport, argv, deadlineMs, signal), signal);
   }
 
   private script(

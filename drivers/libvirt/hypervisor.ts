@@ -278,10 +278,13 @@ class Libvirt implements LibvirtHypervisor {
 
   async pingGuestAgent(host: HostId, vm: VmId, signal: AbortSignal): Promise<boolean> {
     const ping = `qemu-agent-command ${vm} ${quoted('{"execute":"guest-ping"}')} --timeout 2`;
-    const answer = await this.connection(host).read([ping], { deadlineMs: this.deadlines.readMs }, signal);
-    return (
-      answer.kind === 'answered' && answer.errors === '' && (answer.sections[0] ?? '').includes('return')
-    );
+    const connection = this.connection(host);
+    // Two seconds are the agent's own.
+    const deadlineMs = this.deadlines.readMs + 2_000;
+    const answer = await connection.read([ping], { deadlineMs }, signal);
+    // The host's silence is not the guest's.
+    if (answer.kind !== 'answered') throw connection.unreachable(answer, signal);
+    return answer.errors === '' && (answer.sections[0] ?? '').includes('return');
   }
 
   follow(host: HostId, heard: () => void, signal: AbortSignal): Promise<void> {

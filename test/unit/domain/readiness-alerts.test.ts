@@ -52,11 +52,37 @@ describe('with a host that could not be read', () => {
     ['readiness:one:fence-reads-off:host:hv-b', false],
     ['readiness-risk:one:mount-nolock:pool:shared', false],
     ['readiness-risk:one:mount-nolock:pool:other', true],
-    [`readiness-risk:one:image-unreadable:vm:${vmId('00000000-0000-4000-8000-000000000001')}`, false],
     ['readiness-risk:one:image-unreadable:many', false],
   ])('%s may be taken back: %s', (key, cured) => {
     expect(mayBeCured({ ...report([silent]), unread }, key)).toBe(cured);
     expect(mayBeCured(report([]), key)).toBe(true);
+  });
+
+  it('takes back what no host has a say in, and what was said of a VM that is no more', () => {
+    const [here, gone, onSilent] = [1, 2, 3].map((n) =>
+      vmId(`00000000-0000-4000-8000-${String(n).padStart(12, '0')}`),
+    );
+    const vms = [
+      { vmId: here, hostId: hostId('hv-a') },
+      { vmId: onSilent, hostId: hostId('hv-b') },
+    ] as unknown as ReadinessReport['vms'];
+    const cured = (key: string): boolean => mayBeCured({ ...report([silent]), vms, unread }, key);
+    expect(cured(`readiness:one:no-target:vm:${here}`)).toBe(true);
+    expect(cured(`readiness:one:no-target:vm:${onSilent}`)).toBe(false);
+    expect(cured('readiness:one:disk-without-pool:many')).toBe(true);
+    expect(cured(`readiness-risk:one:image-unreadable:vm:${here}`)).toBe(false);
+    expect(cured(`readiness-risk:one:image-unreadable:vm:${gone}`)).toBe(true);
+  });
+
+  it('leaves one alert about many VMs the one that it is, though some of them are left out', () => {
+    const many = Array.from({ length: 12 }, (_, i) => aboutVm(i, `cannot ${i}`));
+    const vms = many.map((f, i) => ({
+      vmId: f.about.id,
+      hostId: hostId(i < 4 ? 'hv-b' : 'hv-a'),
+    })) as unknown as ReadinessReport['vms'];
+    expect(newsAlerts({ ...report([silent, aboutHost, ...many]), vms }).map((a) => a.sentence)).toEqual([
+      'bmc-a is silent',
+    ]);
   });
 
   it('takes back nothing that could not be looked for, though every host was read', () => {

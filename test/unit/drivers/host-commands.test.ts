@@ -80,6 +80,27 @@ describe('a host that runs commands and cannot tell its boot id', () => {
   });
 });
 
+it('looks at a host while all the repairs it can bear go on there', async () => {
+  const end = { ended: 'exit', code: 0, stdout: 'boot-1234567', stderr: '', tookMs: 1 } as const;
+  const over: (() => void)[] = [];
+  const run = ({ deadlineMs }: { deadlineMs: number }) =>
+    deadlineMs < 60_000
+      ? Promise.resolve(end)
+      : new Promise<typeof end>((resolve) => over.push(() => resolve(end)));
+  const id = hostId('hv-a');
+  const transport = { driver: 'namespace', enter: ['env'] } as const;
+  const commands = createHostCommands({ hosts: [{ id, transport }], gateway: { run } as never });
+  const { signal } = new AbortController();
+  const repairs = Array.from({ length: 6 }, () => commands.runScript(id, 'true', [], 7_200_000, signal));
+  await expect(commands.bootId(id, signal)).resolves.toMatchObject({ says: 'answers' });
+  expect(over).toHaveLength(2);
+  const all = Promise.all(repairs);
+  for (let ended = 0; ended < repairs.length; await new Promise(setImmediate))
+    for (const finish of over.splice(0)) ended += (finish(), 1);
+  await all;
+  await commands.close();
+});
+
 it('hands every argument to the login shell as it is', () => {
   const nasty = ['a b', "it's", '$(touch /x)', '`id`', '', '*', 'é\n'];
   expect(sh(`printf '%s|' ${shellLine(nasty)}`)).toBe(nasty.map((a) => `${a}|`).join(''));
