@@ -8,6 +8,7 @@
  */
 import { type Fault, fault } from '../domain/faults';
 import type { FenceEvidence } from '../domain/evidence';
+import { limits } from '../domain/limits';
 import type { EvidenceId, HostId, IncidentId } from '../domain/ids';
 import type { Timestamp } from '../domain/observations';
 import type { TimelineEntry } from '../domain/records';
@@ -103,7 +104,7 @@ const lookingAtMoves = (env: Environment) => ({
     try {
       const intent = await intentOf(env, incidentId, intentSentence(before, direction, 0));
       if (intent === undefined) return { kind: 'none' };
-      const found = await findMove(env, before, direction, intent.at, 0);
+      const found = await findMove(env, before, direction, fromIntent(intent.at, direction, 0), 0);
       return found.kind === 'accepted' ? { kind: 'found', task: found.task } : { kind: 'none' };
     } catch (error) {
       return silentOr(error);
@@ -150,7 +151,7 @@ const actingOnMoves = (env: Environment) => ({
     const sentence = intentSentence(before, direction, again);
     const earlier = await intentOf(env, incidentId, sentence);
     if (earlier !== undefined) {
-      const found = await findMove(env, before, direction, earlier.at, 0);
+      const found = await findMove(env, before, direction, fromIntent(earlier.at, direction, again), 0);
       if (found.kind === 'accepted' ? found.unfinished !== true : found.repeatable !== true) return found;
     } else {
       await armed(env, before);
@@ -160,7 +161,7 @@ const actingOnMoves = (env: Environment) => ({
     const sentAt = earlier?.at ?? nowIso();
     const said = await env.volumeMoves.submit(before, direction, signal());
     if (said.kind !== 'unknown') return said;
-    const found = await findMove(env, before, direction, sentAt, findMsMax);
+    const found = await findMove(env, before, direction, fromIntent(sentAt, direction, again), findMsMax);
     return found.kind === 'unknown' ? said : found;
   },
 
@@ -282,7 +283,7 @@ async function whyNotToSwitch(env: Environment, before: BeforeImage): Promise<Sw
   } catch (error) {
     const why = faultOf(error);
     if (why === undefined) throw error;
-    return { kind: 'unreachable', fault: why };
+    return { kind: 'unreachable', fault: why, untouched: true };
   }
 }
 
@@ -331,7 +332,7 @@ type Looked =
 
 /**
  * What an order that may have been sent has begun; looked for until `waitMs` are over. Somebody else's work on the VM says nothing of ours, which
- * may begin when that is over. The driver allows for clocks: what was under way before the intent must not be taken for ours.
+ * may begin when that is over. What was under way before the intent must not be taken for ours.
  */
 async function findMove(
   env: Environment,
@@ -354,6 +355,13 @@ async function findMove(
     await pause(lookEveryMs);
   }
 }
+
+/**
+ * Another worker may have written the intent down, by a clock of its own. That is allowed for where no earlier order of this run can be met: the
+ * first on the way there. After any other only as far as the driver does, or what came before would be taken for it.
+ */
+const fromIntent = (at: Timestamp, direction: MoveDirection, again: number): Timestamp =>
+  direction === 'there' && again === 0 ? new Date(Date.parse(at) - limits.clockSkewMsMax).toISOString() : at;
 
 async function standingProofs(env: Environment, hosts: readonly HostId[]): Promise<FenceEvidence[]> {
   const proofs = await Promise.all([...new Set(hosts)].map((h) => env.inventory.evidenceFor(h)));

@@ -2,7 +2,10 @@
 import type { Host } from '../domain/fleet';
 import type { HostRecord } from '../domain/records';
 import { aboutHost, aboutVcenter, type Unasked, unaskedAlert } from '../domain/unasked';
+import { powerReadsOff } from '../domain/judge-host';
 import { clear, raise } from './incident';
+import { signsOf } from './look-at-host';
+import { whenSilent } from './watch-silence';
 import type { WatchedCluster } from './watched-cluster';
 
 /** A reason that passes by itself, as a restart of vCenter does, is told of from this round on. */
@@ -15,9 +18,13 @@ export async function whenUnasked(
   unasked: Unasked,
   begunMs: number,
 ): Promise<void> {
+  if (await isSomebodyElse(watch, host, record, unasked)) return whenSilent(watch, host, record, begunMs);
   const memory = watch.memory(host.id);
+  const wasSilent = memory.silent !== undefined;
   // How long it has been silent nobody knows: that begins anew once it can be asked.
   memory.silent = undefined;
+  if (wasSilent && watch.supervision !== undefined)
+    await watch.isBlind(await watch.env.inventory.hosts({ clusterId: watch.cluster.id }));
   if (watch.supervision === undefined || record.standing === 'maintenance') return;
   if (unasked.passes && memory.misses < passingMissesMin) return;
   // Asked before somebody else was answered there.
@@ -25,7 +32,6 @@ export async function whenUnasked(
   const told = await watch.unaskedTold();
   const key = unaskedAlert(unasked);
   if (told.has(key)) return;
-  told.add(key);
   await forget(watch, told, unasked.about, key);
   const { sentence, next } = unasked.fault;
   const isVcenter = host.vcenter !== undefined && unasked.about === aboutVcenter(host.vcenter);
@@ -36,6 +42,19 @@ export async function whenUnasked(
   await raise(watch.env, undefined, {
     ...{ key, severity: 'critical', sentence: `${sentence}. ${meanwhile}`, nextCommand: next },
   });
+  // Only now: a row that was not written is written in the next round.
+  told.add(key);
+}
+
+/** With the host's power off, the login was refused by something else at its address, and says nothing of the host. */
+async function isSomebodyElse(
+  watch: WatchedCluster,
+  host: Host,
+  record: HostRecord,
+  { fault }: Unasked,
+): Promise<boolean> {
+  if (fault.code !== 'HYPERVISOR_LOGIN_REFUSED' || watch.supervision === undefined) return false;
+  return record.standing === 'in-service' && powerReadsOff(await signsOf(watch.env, host, true));
 }
 
 export async function whenAsked(watch: WatchedCluster, host: Host): Promise<void> {
@@ -57,7 +76,7 @@ async function forget(
 ): Promise<void> {
   for (const key of told) {
     if (!key.startsWith(about) || key === except) continue;
-    told.delete(key);
     await clear(watch.env, key);
+    told.delete(key);
   }
 }

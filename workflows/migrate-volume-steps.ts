@@ -81,7 +81,7 @@ export async function switchStep(run: Run): Promise<void> {
       run.task === undefined || hostIsOff(run)
         ? undefined
         : await start.switchMove({ ...ofMove(run), task: run.task });
-    if (outcome?.untouched === true) run.switchAsked = false;
+    if (outcome !== undefined) run.switchAsked = outcome.untouched !== true;
     run.said = outcome === undefined || outcome.kind === 'ok' ? run.said : outcome.fault;
     const seen = await readOnce(run);
     // Not answered, and not done: asked again, which changes nothing if it was done meanwhile.
@@ -89,15 +89,15 @@ export async function switchStep(run: Run): Promise<void> {
       await condition(() => hostIsOff(run), run.pace.settleMs);
       continue;
     }
-    // Answered "no", and still being copied: it has not happened, and nobody else will make it happen.
-    const verdict =
-      outcome?.kind === 'refused' && seen.kind === 'IN_PROGRESS' ? seen : await readUntilKnown(run);
+    // Answered "no" or never sent, and still being copied: it has not happened, and nobody else will make it happen.
+    const notDone = outcome?.kind === 'refused' || outcome?.untouched === true;
+    const verdict = notDone && seen.kind === 'IN_PROGRESS' ? seen : await readUntilKnown(run);
     if (verdict.kind === 'MOVED') return;
     // What runs and what would start next may still differ: the same order makes them agree.
     if (verdict.kind === 'PARTIAL' && round < 2) continue;
     run.pastPivot = false;
-    const isRefusal = verdict.kind === 'IN_PROGRESS' && outcome?.kind === 'refused';
-    throw new NotMade(isRefusal ? outcome.fault : whyNot(run, verdict));
+    const said = outcome === undefined || outcome.kind === 'ok' ? undefined : outcome.fault;
+    throw new NotMade((verdict.kind === 'IN_PROGRESS' ? said : undefined) ?? whyNot(run, verdict));
   }
 }
 

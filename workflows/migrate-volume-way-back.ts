@@ -41,7 +41,11 @@ async function stop(run: Run): Promise<void> {
     if (state?.kind === 'forgotten') run.mayStillBegin = true;
     if (state === undefined || state.kind === 'ended' || state.kind === 'forgotten') return;
     if (state.kind === 'silent' && Date.now() >= until) return;
-    if (state.kind === 'running') await standstill.check();
+    if (state.kind === 'running') {
+      if (run.percent !== state.percent) standstill.news();
+      run.percent = state.percent;
+      await standstill.check();
+    }
     await condition(() => hostIsOff(run), Math.min(roundMs, run.pace.settleMs));
   }
 }

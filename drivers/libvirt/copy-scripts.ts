@@ -22,7 +22,7 @@ setsid sh -c '
     { [ -z "$new" ] || [ -b "$to" ] || { echo "$to is no block device"; false; }; } &&
     qemu-img convert -p $new -f "$2" -O "$4" "$1" "$to" &&
     sync "$to" &&
-    qemu-img compare -f "$2" -F "$4" "$1" "$to" &&
+    qemu-img compare -p -f "$2" -F "$4" "$1" "$to" &&
     if [ -n "$new" ]; then : >"$6"; else mv "$to" "$6" && sync "\${6%/*}"; fi
   } >"$5.said" 2>&1
   code=$?

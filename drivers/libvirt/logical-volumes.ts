@@ -15,6 +15,8 @@ export interface SeenVolume {
   /** Somebody on this host has it open. */
   readonly open: boolean;
   readonly tags: readonly string[];
+  /** They would go with it. */
+  readonly hasSnapshots: boolean;
 }
 
 export interface SeenGroup {

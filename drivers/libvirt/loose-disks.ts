@@ -62,8 +62,7 @@ export const createLooseMoves = (reach: MoveReach): LooseMoves => ({
     const until = Date.now() + roundMs;
     for (;;) {
       const [state, said] = await reach.copyState(parts.hostId, part, signal);
-      // A volume was active for the copy alone.
-      if (state !== 'running') await reach.places.shut(parts.hostId, part.source, signal);
+      if (state !== 'running') await shutBoth(reach, parts.hostId, part, signal);
       if (state === 'whole') return { kind: 'ended', says: 'done', fault: undefined };
       if (state === 'failed') return failedTask(before, said.slice(-300));
       if (state !== 'running') return failedTask(before, 'the copy was ended from outside');
@@ -188,16 +187,22 @@ async function removeSource(
     const end = await places.runAt(source, target)(host, removeMovedFile, args, compareMs, signal);
     return end.code === 0 ? undefined : end.stdout.trim() || end.stderr.trim();
   };
-  if (source.volume === undefined) return script(source.path);
+  if (source.volume === undefined) {
+    const shut = await openMade(reach, host, part, signal);
+    if (shut !== undefined) return shut;
+    const why = await script(source.path);
+    await shutBoth(reach, host, part, signal);
+    return why;
+  }
   const seen = await places.volumes.find(host, source.volume, signal);
   if (seen !== undefined) {
     if (seen.uuid !== source.uuid) return `it is another volume now: ${seen.uuid}`;
     const tag = seen.tags.find((t) => places.volumes.isOwnTag(t));
     if (tag === undefined) return places.mustStay(host, source, signal);
-    const shut = await places.open(host, source, signal);
+    const shut = (await places.open(host, source, signal)) ?? (await openMade(reach, host, part, signal));
     if (shut !== undefined) return shut;
     const same = await reach.compare(host, part, signal);
-    await places.shut(host, source, signal);
+    await shutBoth(reach, host, part, signal);
     if (same.code !== 0) {
       const said = `${same.stdout} ${same.stderr}`.trim().slice(0, 300);
       return `it is not equal to its copy any more: ${said}`;
@@ -208,4 +213,31 @@ async function removeSource(
   }
   // Nothing but what was kept about the copy.
   return script('');
+}
+
+/** Volumes are active for the copy and for comparing alone: whoever attaches one next may do so on any host. */
+async function shutBoth(
+  { places }: MoveReach,
+  host: HostId,
+  { source, target }: Part,
+  signal: AbortSignal,
+): Promise<void> {
+  await places.shut(host, source, signal);
+  const made =
+    target.volume === undefined ? undefined : await places.volumes.find(host, target.volume, signal);
+  if (made !== undefined) await places.shut(host, { ...target, uuid: made.uuid }, signal);
+}
+
+/** @returns why the copy cannot be read; undefined of a file. */
+async function openMade(
+  { places }: MoveReach,
+  host: HostId,
+  { target }: Part,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (target.volume === undefined) return undefined;
+  const made = await places.volumes.find(host, target.volume, signal);
+  return made === undefined
+    ? `its copy ${target.path} is not there`
+    : places.open(host, { ...target, uuid: made.uuid }, signal);
 }

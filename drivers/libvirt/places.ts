@@ -97,7 +97,9 @@ export class Places {
   async mustStay(host: HostId, { volume }: Place, signal: AbortSignal): Promise<string | undefined> {
     if (volume === undefined) return undefined;
     const seen = await this.volumes.find(host, volume, signal);
-    if (seen === undefined || seen.tags.some((t) => this.volumes.isOwnTag(t))) return undefined;
+    if (seen === undefined) return undefined;
+    if (seen.hasSnapshots) return 'it has snapshots, which would go with it';
+    if (seen.tags.some((t) => this.volumes.isOwnTag(t))) return undefined;
     return 'VMedic has not made this logical volume, and removes none that it has not made';
   }
 

@@ -18,6 +18,8 @@ interface SeenVolume {
   /** Somebody on this host has it open. */
   readonly open: boolean;
   readonly tags: readonly string[];
+  /** They would go with it. */
+  readonly hasSnapshots: boolean;
 }
 
 interface SeenGroup {
@@ -48,7 +50,7 @@ PATH=$PATH:/usr/sbin:/sbin
 const groupScript = `${head}
 read='--noheadings --nosuffix --units b --separator |'
 vgs $read -o vg_extent_size,vg_free,vg_missing_pv_count,vg_lock_type "$1" || exit 5
-lvs $read -o lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,lv_tags,lv_name "$1" || exit 5
+lvs $read -o lv_uuid,lv_size,lv_active,lv_device_open,lv_attr,lv_tags,origin,lv_name "$1" || exit 5
 echo end
 `;
 
@@ -162,12 +164,14 @@ function groupFrom(printed: string): SeenGroup | undefined {
   const [extent, free, missing, lock = ''] = first;
   // The fifth letter of a volume's attributes: LVM could not ask its kernel.
   if (volumes.some((v) => v[4]?.[4] === 'X')) return undefined;
+  const origins = new Set(volumes.map((v) => v[6]));
   return {
     ...{ extentBytes: Number(extent), freeBytes: Number(free), missingDisks: Number(missing) },
     guarded: !['', 'none'].includes(lock),
-    volumes: volumes.map(([uuid = '', bytes, active, open, , tags = '', name = '']) => ({
+    volumes: volumes.map(([uuid = '', bytes, active, open, , tags = '', , name = '']) => ({
       ...{ name, uuid, bytes: Number(bytes), active: active === 'active', open: open === 'open' },
       tags: tags.split(',').filter((t) => t !== ''),
+      hasSnapshots: origins.has(name),
     })),
   };
 }

@@ -286,6 +286,18 @@ it('leaves a guest as it is that a person has made stand still during the copy: 
   expect(copiesLeft(system)).toEqual([]);
 });
 
+it('goes back, and asks nobody, when its host cannot say before the switch how the guest stands', async () => {
+  const system = await begin({ ...two, storage: 'dir' });
+  system.controls.setMoveManner(system.vm('vm-001'), 'hangs');
+  const run = await system.migrateVolume('vm-001');
+  await untilMovePhase(run, 'copying');
+  const then = { kind: 'fail-before', fault: { code: 'HYPERVISOR_BUSY' } } as const;
+  system.controls.addRule({ id: 'busy', port: 'hypervisor', call: 'list', then });
+  system.controls.endMoves(system.vm('vm-001'));
+  expect((await failureOf(run)).type).toBe(failureTypes.compensated);
+  expect(copiesLeft(system)).toEqual([]);
+});
+
 it('tells people once of a task that runs and has nothing new to tell, and follows it on to its end', async () => {
   const system = await begin({ ...two, storage: 'vmfs' });
   system.controls.setMoveManner(system.vm('vm-001'), 'hangs');

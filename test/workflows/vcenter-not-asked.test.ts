@@ -55,6 +55,23 @@ describeOnVcenter('a vCenter that cannot be asked', () => {
     return troublesOf({ fleet: esx.fleet, hosts: long, vms, open: [], alerts, unpolled: [] });
   }
 
+  const detail = 'vmedic@a: Permission denied (publickey)';
+  /** Something at the host's address lets nobody in. */
+  function refusing(a: HostId) {
+    const { hypervisor } = esx.ports;
+    const list: typeof hypervisor.list = (host, signal) => {
+      if (host !== a) return hypervisor.list(host, signal);
+      const cause = new DriverFault('HYPERVISOR_LOGIN_REFUSED', {
+        host,
+        detail,
+        uri: 'qemu+ssh://vmedic@a/system',
+      });
+      return Promise.reject(new DriverFault('HYPERVISOR_UNREACHABLE', { host, detail }, { cause }));
+    };
+    const port = Object.assign(Object.create(hypervisor) as typeof hypervisor, { list });
+    return environment({ ...esx.ports, hypervisor: port }, esx.fleet);
+  }
+
   it('that refuses the login is one trouble with its way out, holds every act, and is no word about a host', async () => {
     await esx.sim.rule({ method: 'Login', action: 'fault:InvalidLogin' });
     await esx.sim.order('expire-sessions');
@@ -97,19 +114,7 @@ describeOnVcenter('a vCenter that cannot be asked', () => {
 
   it('a host that refuses the login is one trouble of its own, and no host that is silent', async () => {
     const [a] = esx.hosts as [HostId];
-    const { hypervisor } = esx.ports;
-    const detail = 'vmedic@a: Permission denied (publickey)';
-    const list: typeof hypervisor.list = (host, signal) => {
-      if (host !== a) return hypervisor.list(host, signal);
-      const cause = new DriverFault('HYPERVISOR_LOGIN_REFUSED', {
-        host,
-        detail,
-        uri: 'qemu+ssh://vmedic@a/system',
-      });
-      return Promise.reject(new DriverFault('HYPERVISOR_UNREACHABLE', { host, detail }, { cause }));
-    };
-    const port = Object.assign(Object.create(hypervisor) as typeof hypervisor, { list });
-    beginWatch(environment({ ...esx.ports, hypervisor: port }, esx.fleet));
+    beginWatch(refusing(a));
     await eventually('the alert', async () => (await open()).length > 0);
     const what = (await troubles()).filter((t) => t.what.includes(a));
     expect(what).toEqual([
@@ -120,5 +125,14 @@ describeOnVcenter('a vCenter that cannot be asked', () => {
       },
     ]);
     expect(asked).toEqual([]);
+  });
+
+  it('a host that is off is recovered whatever answers at its address', async () => {
+    const [a] = esx.hosts as [HostId];
+    const bmc = esx.fleet.clusters[0]!.hosts[0]!.fenceLevels[0]!.devices[0]!;
+    await esx.ports.fencing.off(a, bmc, new AbortController().signal);
+    beginWatch(refusing(a));
+    await eventually('its recovery is asked for', () => asked.length > 0);
+    expect(asked).toEqual([a]);
   });
 });

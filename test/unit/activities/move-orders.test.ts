@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type { Environment } from '../../../activities/environment';
 import { moveVolumeActivities } from '../../../activities/move-volume';
-import type { FoundTask, Submitted } from '../../../activities/ports';
+import type { FoundTask, MoveDirection, Submitted } from '../../../activities/ports';
 import type { FenceEvidence } from '../../../domain/evidence';
 import { DriverFault, fault } from '../../../domain/faults';
 import { hostId, incidentId, poolId, vmId as vmIdOf } from '../../../domain/ids';
@@ -21,6 +21,8 @@ const before: BeforeImage = {
 const intent = {
   ...{ kind: 'act', sentence: 'web: move d1 to fast (m1)', at: '2026-05-01T12:10:00.000Z' },
 } as TimelineEntry;
+/** The worker that wrote it down may be ahead by as much as clocks may differ. */
+const earliest = '2026-05-01T12:09:55.000Z';
 const lost: Submitted = { kind: 'unknown', fault: fault('MOVE_NOT_KNOWN', { vm: 'web', detail: 'cut' }) };
 const busy = fault('MOVE_BUSY', { vm: 'web', detail: 'a backup takes a snapshot' });
 const ours: FoundTask = { kind: 'found', task: { id: 'task-1' } };
@@ -71,7 +73,7 @@ function facing(world: {
     switchOver: () =>
       run(() => acts.switchMove({ ...of, before: { ...before, running: true }, task: { id: 'task-1' } })),
     submit: () => run(() => acts.submitMove({ ...of, direction: 'there' })),
-    find: () => run(() => acts.findMoveTask({ ...of, direction: 'there' })),
+    find: (direction: MoveDirection = 'there') => run(() => acts.findMoveTask({ ...of, direction })),
     read: (proofs: readonly FenceEvidence[]) =>
       run(() => acts.readMove({ ...of, known: { proofs, switchAsked: false } })),
   };
@@ -81,7 +83,7 @@ describe('an order that may have been sent', () => {
   it('stays one that may still begin while vCenter shows somebody else at work on the VM', async () => {
     const world = facing({ timeline: [intent] });
     expect(await world.submit()).toEqual({ kind: 'unknown', fault: busy });
-    expect(world.looked).toEqual([intent.at]);
+    expect(world.looked).toEqual([earliest]);
   });
 
   it('is found behind somebody else’s work, when its answer was lost', async () => {
@@ -92,6 +94,13 @@ describe('an order that may have been sent', () => {
   it('is looked for from the moment when it was written down, not from when the VM was read', async () => {
     const world = facing({ timeline: [intent], finds: [ours] });
     expect(await world.find()).toEqual({ kind: 'found', task: { id: 'task-1' } });
+    expect(world.looked).toEqual([earliest]);
+  });
+
+  it('on the way back is never the way there, which ended a moment before', async () => {
+    const back = { ...intent, sentence: 'web: move back d1 to fast (m1)' };
+    const world = facing({ timeline: [intent, back], finds: [ours] });
+    expect(await world.find('back')).toEqual({ kind: 'found', task: { id: 'task-1' } });
     expect(world.looked).toEqual([intent.at]);
   });
 });
@@ -138,6 +147,8 @@ describe('a guest that stands still before the first order to switch', () => {
   });
 
   it('is not guessed at while its host does not answer', async () => {
-    expect(await facing({ guest: 'not read' }).switchOver()).toMatchObject({ kind: 'unreachable' });
+    expect(await facing({ guest: 'not read' }).switchOver()).toMatchObject({
+      ...{ kind: 'unreachable', untouched: true },
+    });
   });
 });

@@ -142,6 +142,7 @@ describe('a volume of a move', () => {
       active: false,
       open: false,
       tags: [],
+      hasSnapshots: false,
     };
     expect(await volumes.drop(host, names, seen, 'vmedic.m1', notAborted())).toContain(why);
     expect(isThere()).toBe(true);
@@ -153,15 +154,19 @@ describe('what is known of a group', () => {
 
   it('is its extents, its room, its guard and every volume', async () => {
     put({});
-    put({ lv_tags: '', lv_active: 'active', lv_device_open: 'open' }, 'other');
+    put({ lv_tags: '', lv_active: 'active', lv_device_open: 'open', origin: names.volume }, 'other');
     writeFileSync(join(state, 'vg'), '  4194304|0|1|sanlock\n');
     expect(await read()).toEqual({
       ...{ extentBytes: 4_194_304, freeBytes: 0, missingDisks: 1, guarded: true },
       volumes: [
-        { ...{ name: 'other', uuid: 'first', bytes: 4_194_304, active: true, open: true }, tags: [] },
+        {
+          ...{ name: 'other', uuid: 'first', bytes: 4_194_304, active: true, open: true },
+          tags: [],
+          hasSnapshots: false,
+        },
         {
           ...{ name: names.volume, uuid: 'first', bytes: 4_194_304, active: false, open: false },
-          tags: ['vmedic.m1'],
+          ...{ tags: ['vmedic.m1'], hasSnapshots: true },
         },
       ],
     });
