@@ -1,4 +1,5 @@
 /** Founding incident S4: storage made ready by identity before any start, and what happens where it cannot be. */
+import { workflowIds } from '../../domain/ids';
 import { judge } from '../support/judge';
 import type { RecoverySystem } from '../support/recovery-system';
 import { discover } from '../support/recovery-system';
@@ -58,6 +59,22 @@ it('an image that one host cannot open keeps its VM from that host, and from no 
     ['running', s.host('c')],
   ]);
   await judge(s);
+});
+
+it('storage that is silent everywhere is waited for once, not on one host after another', async () => {
+  const s = await begin({ storage: 'nfs' });
+  for (const host of ['b', 'c'] as const) s.controls.setDiskOn(s.host(host), pathOf(s, 'vm-001'), 'hung');
+  s.controls.cutPower(s.host('a'));
+  const result = await (await s.recoverHost('a')).result();
+  expect(result.vms.find((v) => v.name === 'vm-001')).toMatchObject({
+    phase: 'blocked',
+    fault: { code: 'STORAGE_NOT_READY' },
+  });
+  const { events } = await s.client.workflow.getHandle(workflowIds.vm(s.vm('vm-001'))).fetchHistory();
+  const waits = (events ?? []).filter(
+    (e) => e.activityTaskScheduledEventAttributes?.activityType?.name === 'prepareStart',
+  );
+  expect(waits).toHaveLength(1);
 });
 
 it('locks that nobody released are released when a VM is to be started, and its host is proven off', async () => {
