@@ -210,3 +210,10 @@ export async function clear(env: Environment, key: string): Promise<void> {
 }
 
 export const describeFaults = (faults: readonly Fault[]): string => faults.map((f) => f.sentence).join(' ');
+
+/** Takes an alert back that `told` remembers. It is forgotten once that is written: a write that failed is tried again in the next round. */
+export async function clearTold(env: Environment, told: Set<string>, key: string): Promise<void> {
+  if (!told.has(key)) return;
+  await clear(env, key);
+  told.delete(key);
+}

@@ -1,7 +1,7 @@
 /** A VM that is to run, is down, and that nothing is done about: what is left so is said, with the reason. */
 import type { Host } from '../domain/fleet';
 import type { VmRecord } from '../domain/records';
-import { clear, raise } from './incident';
+import { clearTold, raise } from './incident';
 import { observedHost } from './watch-orders';
 import type { Suspicion, WatchedCluster } from './watched-cluster';
 
@@ -26,7 +26,7 @@ export async function tellLeftAlone(watch: WatchedCluster, host: Host, left: rea
   const alerted = await watch.alerted(host.id);
   const keys = new Set(left.map(({ vm }) => leftAloneKey(vm)));
   for (const key of [...alerted].filter((k) => k.startsWith('left-alone:') && !keys.has(k)))
-    if (alerted.delete(key)) await clear(watch.env, key);
+    await clearTold(watch.env, alerted, key);
   const nowMs = Date.now();
   const patienceMs = watch.cluster.policy.watch.vmGraceMs * leftAloneGraces;
   for (const { suspicion } of left) suspicion.leftSinceMs ??= nowMs;

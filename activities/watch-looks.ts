@@ -10,7 +10,7 @@ import { DriverFault } from '../domain/faults';
 import type { Host } from '../domain/fleet';
 import { pause, signal } from './environment';
 import { faultOf } from './fault-boundary';
-import { clear, raise } from './incident';
+import { clear, clearTold, raise } from './incident';
 import type { HostMemory, WatchedCluster } from './watched-cluster';
 
 /** Every call of a look has a deadline of seconds; so long without a step forward none of them held. */
@@ -45,7 +45,7 @@ export async function toItsEnd(
   memory.failingSinceMs = undefined;
   if (watch.supervision === undefined) return;
   const alerted = await watch.alerted(host.id);
-  if (alerted.delete(failingKey(host))) await clear(watch.env, failingKey(host));
+  await clearTold(watch.env, alerted, failingKey(host));
 }
 
 async function unlessLate(

@@ -67,8 +67,8 @@ async function tellObserved(
   // Given here it would act, with locks that the other one does not know: two recoveries of one host.
   const nextCommand =
     insteadOfUs === undefined ? command : `not here, but where ${insteadOfUs.name} runs: ${command}`;
-  (await watch.alerted(host)).add(key);
   const because = why ?? `cluster ${watch.cluster.id} is in mode observe`;
   const sentence = `${reason}. Nothing is done about it: ${because}. ${answer.sentence}`;
   await raise(watch.env, undefined, { key, severity: 'critical', sentence, nextCommand });
+  (await watch.alerted(host)).add(key);
 }

@@ -1,7 +1,7 @@
 /** A host that answers after it was fenced: people are told once, with the command that lets it take VMs again. */
 import type { Host } from '../domain/fleet';
 import type { HostRecord } from '../domain/records';
-import { clear, raise } from './incident';
+import { clearTold, raise } from './incident';
 import type { WatchedCluster } from './watched-cluster';
 
 /** Level, not edge: told for as long as it is kept out, over once it is not. Nothing is readmitted by itself. */
@@ -13,10 +13,7 @@ export async function tellReturned(
   if (watch.supervision === undefined) return;
   const key = `returned:${id}`;
   const alerted = await watch.alerted(id);
-  if (standing !== 'quarantined') {
-    if (alerted.delete(key)) await clear(watch.env, key);
-    return;
-  }
+  if (standing !== 'quarantined') return clearTold(watch.env, alerted, key);
   if (alerted.has(key)) return;
   await raise(watch.env, undefined, {
     key,

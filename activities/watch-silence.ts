@@ -4,7 +4,7 @@ import { judgeHost, powerReadsOff } from '../domain/judge-host';
 import { millisOf } from '../domain/observations';
 import type { HostRecord, IncidentRecord } from '../domain/records';
 import { wasStopped } from '../domain/watch-rules';
-import { clear } from './incident';
+import { clearTold } from './incident';
 import { signsOf } from './look-at-host';
 import { tellLeftAlone } from './watch-left-alone';
 import { askForHost, observedHost } from './watch-orders';
@@ -68,7 +68,7 @@ const hasFlapped = (latest: IncidentRecord | undefined): boolean =>
 async function takeBack(watch: WatchedCluster, host: Host): Promise<void> {
   if (watch.supervision === undefined) return;
   const alerted = await watch.alerted(host.id);
-  if (alerted.delete(observedHost(host.id))) await clear(watch.env, observedHost(host.id));
+  await clearTold(watch.env, alerted, observedHost(host.id));
 }
 
 const newlySilent = (begunMs: number): SilentHost => ({

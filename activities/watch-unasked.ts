@@ -3,7 +3,7 @@ import type { Host } from '../domain/fleet';
 import type { HostRecord } from '../domain/records';
 import { aboutHost, aboutVcenter, type Unasked, unaskedAlert } from '../domain/unasked';
 import { powerReadsOff } from '../domain/judge-host';
-import { clear, raise } from './incident';
+import { clearTold, raise } from './incident';
 import { signsOf } from './look-at-host';
 import { whenSilent } from './watch-silence';
 import type { WatchedCluster } from './watched-cluster';
@@ -76,7 +76,6 @@ async function forget(
 ): Promise<void> {
   for (const key of told) {
     if (!key.startsWith(about) || key === except) continue;
-    await clear(watch.env, key);
-    told.delete(key);
+    await clearTold(watch.env, told, key);
   }
 }

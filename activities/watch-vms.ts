@@ -12,7 +12,7 @@ import type { HostRecord, VmRecord } from '../domain/records';
 import { mayTakeUp, type VmFinding, vmFinding } from '../domain/watch-rules';
 import { nowIso, signal } from './environment';
 import { faultOf } from './fault-boundary';
-import { clear, raise } from './incident';
+import { clearTold, raise } from './incident';
 import { stoppingAlert } from './shut-down';
 import { whenRebooted } from './watch-boot';
 import { type Left, leftAloneKey, tellLeftAlone } from './watch-left-alone';
@@ -114,7 +114,7 @@ async function takeBackReports(
   ]);
   const alerted = await watch.alerted(host.id);
   for (const key of [...alerted].filter((k) => vmReports.some((prefix) => k.startsWith(prefix))))
-    if (!stands.has(key) && alerted.delete(key)) await clear(watch.env, key);
+    if (!stands.has(key)) await clearTold(watch.env, alerted, key);
 }
 
 async function actOn(

@@ -1,25 +1,9 @@
 import { stringify } from 'yaml';
 import { checkConfig, fleetOf } from '../../workers/config';
+import { poolConfig, poolHost as host, saidOfConfig as said } from '../support/pool-config';
 
-const host = (id: string, more: object = {}) => ({
-  ...{ id, hypervisor: { driver: 'libvirt', uri: `qemu+ssh://${id}/system` } },
-  ...{ commands: { driver: 'ssh', target: id }, capacity: { memoryMiB: 4096, vcpus: 8 }, pools: ['images'] },
-  fencing: [
-    { name: 'bmc', devices: [{ id: `${id}-bmc`, agent: 'fence_ipmilan', options: { ip: '192.0.2.1' } }] },
-  ],
-  ...more,
-});
-
-const images = { id: 'images', type: 'dir', path: '/srv/images', lockStrategy: 'none' };
-const config = (pool: object = {}, hosts = [host('hv-a'), host('hv-b')]) => ({
-  ...{ version: 1, clusters: [{ id: 'one', hosts }], pools: [{ ...images, ...pool }] },
-});
+const config = poolConfig;
 const automatic = { guestRepair: 'automatic' };
-
-async function said(written: object): Promise<string[]> {
-  const loaded = await checkConfig(stringify(written), 'vmedic.yaml');
-  return (loaded.ok ? loaded.warnings : loaded.problems).map((p) => p.sentence);
-}
 
 it('guests are repaired by hand unless the pool says otherwise', async () => {
   for (const [pool, expected] of [

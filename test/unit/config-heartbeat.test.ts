@@ -1,24 +1,9 @@
 import { stringify } from 'yaml';
 import { checkConfig, fleetOf } from '../../workers/config';
+import { poolConfig, poolHost as host, saidOfConfig as said } from '../support/pool-config';
 
-const host = (id: string, more: object = {}) => ({
-  ...{ id, hypervisor: { driver: 'libvirt', uri: `qemu+ssh://${id}/system` } },
-  ...{ commands: { driver: 'ssh', target: id }, capacity: { memoryMiB: 4096, vcpus: 8 }, pools: ['images'] },
-  fencing: [
-    { name: 'bmc', devices: [{ id: `${id}-bmc`, agent: 'fence_ipmilan', options: { ip: '192.0.2.1' } }] },
-  ],
-  ...more,
-});
-
-const images = { id: 'images', type: 'dir', path: '/srv/images', lockStrategy: 'none', heartbeat: true };
-const config = (pool: object = {}, hosts = [host('hv-a'), host('hv-b')]) => ({
-  ...{ version: 1, clusters: [{ id: 'one', hosts }], pools: [{ ...images, ...pool }] },
-});
-
-async function said(written: object): Promise<string[]> {
-  const loaded = await checkConfig(stringify(written), 'vmedic.yaml');
-  return (loaded.ok ? loaded.warnings : loaded.problems).map((p) => p.sentence);
-}
+const config = (pool: object = {}, hosts?: ReturnType<typeof host>[]) =>
+  poolConfig({ heartbeat: true, ...pool }, hosts);
 
 it('a pool that its hosts mount may hold their heartbeats, and holds none unless it is said', async () => {
   expect(await said(config())).toEqual([]);

@@ -33,3 +33,15 @@ it('tells nobody while it only learns', async () => {
   await tellReturned(watch, host, { standing: 'quarantined' });
   expect(told).toEqual([]);
 });
+
+it('takes back in the next round what could not be written in this one', async () => {
+  const { told, watch } = watching({});
+  const { inventory } = watch.env;
+  await tellReturned(watch, host, { standing: 'quarantined' });
+  const { clearAlert } = inventory;
+  inventory.clearAlert = () => Promise.reject(new Error('the inventory broke off'));
+  await expect(tellReturned(watch, host, { standing: 'in-service' })).rejects.toThrow('broke off');
+  inventory.clearAlert = clearAlert;
+  await tellReturned(watch, host, { standing: 'in-service' });
+  expect(told.at(-1)).toBe('over returned:hv-a');
+});
